@@ -1,0 +1,96 @@
+"""How long the loop stands still while tasks compute and return large results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import lupa.luajit21
+
+from threadpool_lua import ThreadPool
+
+from ._measure import LOOPS, alternate, show
+
+THREADS = 2
+ROUNDS = 7
+TICK = 0.001  # seconds
+SPIN = "local n = 0 for i = 1, 2e8 do n = n + i % 3 end return n"
+TEN_MB = "return ('0123456789'):rep(1000000)"
+BYTES = 10_000_000
+
+Work = Callable[[], Awaitable[Any]]
+
+
+@asynccontextmanager
+async def largest_gap(gaps: list[float]) -> Any:
+    """Append the longest time between two ticks of a timer, in milliseconds, beyond a tick."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        last = perf_counter()
+        while True:
+            await asyncio.sleep(TICK)
+            now = perf_counter()
+            longest = max(longest, now - last)
+            last = now
+
+    ticker = asyncio.ensure_future(tick())
+    await asyncio.sleep(10 * TICK)
+    try:
+        yield
+        # A gap that lasts to the end has to be seen by a tick.
+        await asyncio.sleep(2 * TICK)
+    finally:
+        ticker.cancel()
+        gaps.append(longest * 1000)
+
+
+async def gap_of(work: Work) -> float:
+    gaps: list[float] = []
+    async with largest_gap(gaps):
+        await work()
+    return gaps[0]
+
+
+async def measure(loop_name: str) -> None:
+    runtime = lupa.luajit21.LuaRuntime()
+
+    async def nothing() -> None:
+        await asyncio.sleep(0.2)
+
+    async def on_the_loop() -> None:
+        for source in (SPIN, TEN_MB) * THREADS:
+            runtime.execute(source)
+            await asyncio.sleep(0)
+
+    async with ThreadPool("lag", threads=THREADS) as pool:
+
+        async def in_the_pool() -> None:
+            for _ in range(3):
+                results = await asyncio.gather(
+                    *(pool.submit(SPIN) for _ in range(THREADS)),
+                    *(pool.submit(TEN_MB) for _ in range(4)),
+                )
+                assert [len(text) for text in results[THREADS:]] == [BYTES] * 4
+
+        peers: dict[str, Work] = {
+            "pool": in_the_pool,
+            "on the loop": on_the_loop,
+            "an idle loop": nothing,
+        }
+        rows = await alternate(
+            {name: partial(gap_of, work) for name, work in peers.items()}, ROUNDS
+        )
+        title = f"{loop_name}, the longest gap between ticks of {TICK * 1000:.0f} ms"
+        show(f"{title}: CPU-bound Lua on {THREADS} threads, and 10 MB results", "ms", rows, "pool")
+
+
+def run() -> None:
+    """Run this part."""
+    for name, run_loop in LOOPS.items():
+        run_loop(measure(name))

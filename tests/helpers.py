@@ -1,0 +1,77 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from threadpool_lua import Chunk
+
+ROOT = Path(__file__).parent.parent
+
+
+class Gate:
+    """
+    A named pipe at which a Lua task blocks its thread, in plain blocking Lua.
+
+    ``pool.submit(gate.chunk)`` blocks a thread; `entered` waits until it does; `open` lets it go on
+    and return "through".
+    """
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = path
+        self.chunk = Chunk(
+            f"local gate = io.open({str(path)!r}) gate:read('*a') gate:close() return 'through'",
+            name="gate",
+        )
+        self._writer: int | None = None
+        self._opened = False
+
+    async def entered(self) -> None:
+        """Wait until a task blocks at the gate."""
+        async with asyncio.timeout(10):
+            while not self._hold():
+                await asyncio.sleep(0.001)
+
+    def open(self) -> None:
+        """Let the task that blocks at the gate go on; does nothing the second time."""
+        if not self._opened and self._hold():
+            assert self._writer is not None
+            os.close(self._writer)
+            self._opened = True
+
+    def _hold(self) -> bool:
+        if self._writer is None:
+            try:
+                # This fails for as long as nobody has the pipe open for reading.
+                self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                return False
+        return True
+
+
+def run_python(source: str, *args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in a process of its own, with what tells of crashes and leaks on."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-W",
+            "default",
+            "-c",
+            textwrap.dedent(source),
+            *args,
+        ],
+        env={**os.environ, "PYTHONMALLOC": "debug"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=ROOT,
+        check=False,
+    )

@@ -1,0 +1,34 @@
+"""nginx's thread pools for asyncio: named pools of threads that run Lua."""
+
+from ._chunk import Chunk as Chunk
+from ._exceptions import (
+    InitError as InitError,
+    LuaError as LuaError,
+    LuaSyntaxError as LuaSyntaxError,
+    MarshalError as MarshalError,
+    PoolClosedError as PoolClosedError,
+    QueueFullError as QueueFullError,
+    ThreadPoolError as ThreadPoolError,
+)
+from ._pool import ThreadPool as ThreadPool
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # pools
+    "Chunk",
+    "ThreadPool",
+    # errors
+    "InitError",
+    "LuaError",
+    "LuaSyntaxError",
+    "MarshalError",
+    "PoolClosedError",
+    "QueueFullError",
+    "ThreadPoolError",
+]
+
+for _name in __all__:
+    # Tracebacks and reprs show the name that users import.
+    globals()[_name].__module__ = __name__
+del _name

@@ -1,0 +1,125 @@
+"""
+Every error that the library raises, under one base.
+
+ThreadPoolError
+├── LuaError                 the Lua code of a task failed
+│   └── LuaSyntaxError       the Lua code of a task does not compile
+├── InitError                the pool's ``init`` chunk failed in a new state
+├── MarshalError             a value cannot cross between Python and Lua (also a TypeError)
+├── QueueFullError           the pool's queue holds ``max_queue`` tasks
+└── PoolClosedError          the pool is not open, or it closed before the task could run
+"""
+
+from __future__ import annotations
+
+
+class ThreadPoolError(Exception):
+    """The base of every error that this library raises."""
+
+
+class LuaError(ThreadPoolError):
+    """
+    Raised when the Lua code of a task fails.
+
+    ``str()`` of it is the Lua message, as Lua words it, with its position.
+
+    Attributes:
+        message: the error as text. For an error value that is no string this is what its
+            ``__tostring`` says, or else `(error object is a table value)`, as the `lua` command
+            words it.
+        value: the error value itself where it is not a string (a number, a boolean, a dict, a list
+            or ``None``), and the same as `message` where it is. A value that cannot cross to
+            Python, such as a function or a string that is not valid UTF-8, is ``None`` here.
+        chunk: the name of the chunk in which the error was raised, as Lua shows it, or ``None``
+            where no Lua code was running.
+        line: the line in that chunk, or ``None``.
+        traceback: the Lua stack traceback, innermost call first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        value: object = None,
+        chunk: str | None = None,
+        line: int | None = None,
+        traceback: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.value = value
+        self.chunk = chunk
+        self.line = line
+        self.traceback = traceback
+        if traceback:
+            self.add_note(traceback)
+
+
+class LuaSyntaxError(LuaError):
+    """Raised when a chunk does not compile; `chunk` and `line` say where."""
+
+
+class InitError(ThreadPoolError):
+    """
+    Raised by every task that needed a new Lua state when the pool's ``init`` chunk failed in it.
+
+    Its ``__cause__`` is the `LuaError` of the init chunk. The next task tries again.
+
+    Attributes:
+        pool: the name of the pool.
+    """
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self.pool = pool
+
+    def __str__(self) -> str:
+        return f'thread pool "{self.pool}": init failed: {self.__cause__}'
+
+
+class MarshalError(ThreadPoolError, TypeError):
+    """
+    Raised when a value cannot cross between Python and Lua.
+
+    The text names the direction and the path of the offending value, as in
+    ``argument 2: ['users'][3]: cannot pass a function``.
+    """
+
+
+class QueueFullError(ThreadPoolError):
+    """
+    Raised by ``submit`` when as many tasks wait as the pool's ``max_queue`` allows.
+
+    Attributes:
+        pool: the name of the pool.
+        max_queue: the bound.
+        waiting: how many tasks wait now, beyond those that idle threads take at once.
+    """
+
+    def __init__(self, pool: str, max_queue: int, waiting: int) -> None:
+        super().__init__(pool, max_queue, waiting)
+        self.pool = pool
+        self.max_queue = max_queue
+        self.waiting = waiting
+
+    def __str__(self) -> str:
+        # nginx's own words (ngx_thread_task_post), so that its users find them.
+        return f'thread pool "{self.pool}" queue overflow: {self.waiting} tasks waiting'
+
+
+class PoolClosedError(ThreadPoolError):
+    """
+    Raised when a pool that is not open is used.
+
+    Attributes:
+        pool: the name of the pool.
+        reason: why it takes no tasks: "is not open", "is closed" and the like.
+    """
+
+    def __init__(self, pool: str, reason: str = "is closed") -> None:
+        super().__init__(pool, reason)
+        self.pool = pool
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'thread pool "{self.pool}" {self.reason}'

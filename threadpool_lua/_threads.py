@@ -1,0 +1,357 @@
+"""
+The threads of a pool, the queue that they serve, and the Lua states that they run tasks on.
+
+The loop appends tasks to `Threads.ready` and wakes a thread; a thread takes a task, runs it on a
+state, appends the outcome to `Threads.done` and notifies the loop. Both queues are deques, whose
+`append` and `popleft` are atomic under the GIL, so the hand-off takes no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ._exceptions import InitError, LuaError, ThreadPoolError
+from ._state import State, StateOptions
+
+if TYPE_CHECKING:
+    from ._chunk import Chunk
+    from ._pool import ThreadPool
+
+# A task is a plain tuple because making one costs a fifth of what an object of a class costs. It
+# carries its pool, so that a pool whose tasks are awaited lives as long as they do, though its
+# idle threads do not keep it alive.
+Task: TypeAlias = "tuple[asyncio.Future[Any], Chunk | str, tuple[object, ...], ThreadPool]"
+
+# The task's future with its result, or with its error.
+Completion: TypeAlias = "tuple[asyncio.Future[Any], object, BaseException | None]"
+
+
+_THRIFTY_BATCH: Final = 100  # completions; about as many as make the wake-up of the loop cheap
+_WATCH_INTERVAL: Final = 0.001  # seconds; the longest that a wrong guess can delay a task, twice
+_QUIET_INTERVALS: Final = 100  # watch intervals without a task, after which nobody need watch
+
+
+class Worker:
+    """One thread of a pool."""
+
+    __slots__ = ("task", "thread", "wake")
+
+    def __init__(self, threads: Threads, number: int) -> None:
+        self.task: Task | None = None
+        """What it runs now. Written by the thread alone."""
+
+        self.wake = threading.Lock()
+        """Held except for the moment between a wake-up and the thread's notice of it."""
+
+        self.wake.acquire()
+        self.thread = threading.Thread(
+            target=threads.serve,
+            args=(self,),
+            name=f"threadpool_lua {threads.name}-{number}",
+            # A thread that is stuck in Lua must not keep the interpreter from exiting.
+            daemon=True,
+        )
+
+
+class Threads:
+    """
+    The threads of one pool.
+
+    Who may touch what: `ready` is appended to by the loop and taken from by the threads, `done`
+    the other way round; `idle` is pushed to by a thread about to sleep and popped from by who
+    wakes it; every other attribute says so itself. Nothing here refers to the pool.
+
+    Args:
+        name: the pool's name.
+        count: the number of threads.
+        options: what a new Lua state is made with.
+        loop: the loop that completions go to.
+    """
+
+    def __init__(
+        self, name: str, count: int, options: StateOptions, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.name = name
+        self.ready: deque[Task] = deque()
+        self.done: deque[Completion] = deque()
+        self.idle: list[Worker] = []
+        self.notified = False
+        """Whether the loop has been told of completions and has not looked yet."""
+
+        self.opened: asyncio.Future[None] = loop.create_future()
+        """Done when all threads run, or with the error for which one could not be started."""
+
+        self.exited: asyncio.Future[None] = loop.create_future()
+        """Done when all threads have left and their states are closed."""
+
+        self.workers = [Worker(self, number) for number in range(count)]
+        self._unstarted = iter(self.workers)  # taken from by one starting thread after the other
+        self._running: set[Worker] = set()  # each thread adds the next one and discards itself
+        self._free_states: list[State] = []  # states that no thread has entered, last used last
+        self._stopping = False
+        self.thrifty = False
+        """Whether one thread serves alone. Changed under the lock below."""
+
+        self.was_stuck = False
+        """Whether that one was found stuck in a task. Set by the watch, taken back by the loop."""
+
+        self._batch = 1  # completions that make a thread notify the loop while tasks wait
+        self._resting: list[Worker] = []  # threads that sleep while the pool is thrifty
+        self._rest_lock = threading.Lock()  # guards the list and the change to and from thrift
+        self._options = options
+        self._loop = loop
+
+    def start(self) -> None:
+        """Start the threads, in the background: starting many takes milliseconds."""
+        worker = next(self._unstarted, None)
+        if worker is None:
+            self._tell(_resolve, self.opened, None)
+            return
+        self._running.add(worker)
+        try:
+            worker.thread.start()
+        except RuntimeError as error:
+            self._running.discard(worker)
+            started = len(self._running)
+            self._tell(
+                _resolve,
+                self.opened,
+                ThreadPoolError(
+                    f'thread pool "{self.name}": only {started} of {len(self.workers)} threads '
+                    f"could be started: {error}"
+                ),
+            )
+            if not started:
+                self._tell(_resolve, self.exited, None)
+
+    def wake(self) -> None:
+        """Wake the thread that slept last, if one sleeps: its memory is the most likely cached."""
+        try:
+            worker = self.idle.pop()
+        except IndexError:
+            return
+        worker.wake.release()
+
+    def stop(self) -> None:
+        """
+        Let the threads leave once the queue is empty.
+
+        Any thread may call this, at any time, even from the garbage collector in the middle of any
+        other method; so it takes no lock. Those that rest are roused by the one that watches.
+        """
+        self._stopping = True
+        while self.idle:
+            self.wake()
+
+    def serve(self, worker: Worker) -> None:
+        """Be the thread of `worker`: start the next thread, run tasks, leave."""
+        try:
+            self.start()
+            self._run_tasks(worker)
+            while self._sleep(worker):
+                self._run_tasks(worker)
+        finally:
+            self._leave(worker)
+
+    def _run_tasks(self, worker: Worker) -> None:
+        """Run tasks until there are none, or until this thread is one too many."""
+        # All that refers to a task is local here, or the worker's `task`: a thread that sleeps
+        # must keep neither a pool nor values alive.
+        done = self.done
+        take = self.ready.popleft
+        state: State | None = None
+        pool: ThreadPool | None = None
+        while True:
+            try:
+                worker.task = task = take()
+            except IndexError:
+                break
+            future, chunk, args, pool = task
+            result = failure = None
+            if not future.cancelled():
+                try:
+                    if state is None:
+                        state = self._take_state()
+                    result = state.run(chunk, args)
+                except BaseException as error:
+                    failure = _presentable(error)
+            done.append((future, result, failure))
+            if not self.notified and len(done) >= self._batch:
+                self._notify(pool)
+                if self.thrifty and len(self._resting) < len(self.workers) - 1:
+                    break
+        if pool is not None and done and not self.notified:
+            self._notify(pool)
+        if state is not None:
+            self._free_states.append(state)
+        worker.task = None
+
+    def _notify(self, pool: ThreadPool) -> None:
+        """Have the loop look at the completions, all of them at once."""
+        self.notified = True
+        try:
+            self._loop.call_soon_threadsafe(pool._drain)
+        except RuntimeError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The loop is closed, and nobody waits for anything any more: let all threads leave."""
+        self.ready.clear()
+        self.stop()
+
+    def _sleep(self, worker: Worker) -> bool:
+        """
+        Sleep until there may be a task; false means that it is time to leave.
+
+        The race: the loop appends a task and finds nobody idle, while this thread has found the
+        queue empty and is about to sleep. So the thread (1) declares itself idle, and only then
+        (2) looks at the queue once more; the loop (3) appends, and only then (4) looks for an
+        idle thread. Whichever of 1 and 3 comes first, its other side sees it, in 4 or in 2. If
+        both do, the wake-up is on its way, and the thread must take it before it goes on.
+        """
+        if self._loop.is_closed():
+            # If it was notified before, and closed before it looked, `_notify` will not find out.
+            self._give_up()
+        if self.thrifty and self._rest(worker):
+            return True
+        self.idle.append(worker)
+        if self.ready or self._stopping:
+            try:
+                self.idle.remove(worker)
+            except ValueError:
+                worker.wake.acquire()
+        else:
+            worker.wake.acquire()
+        return bool(self.ready) or not self._stopping
+
+    def be_thrifty(self) -> None:
+        """
+        Let one thread do all the work, and the others rest.
+
+        When tasks take a few microseconds, threads do little but fight for the GIL, and the loop
+        fights with them. So one thread serves the queue alone and tells the loop of completions
+        in batches, and the first of the others to rest keeps watch over it (`_watch`).
+        """
+        with self._rest_lock:
+            self.thrifty = True
+            self._batch = _THRIFTY_BATCH
+        while self.idle:
+            self.wake()  # They wake up to rest instead; the last of them stays idle.
+
+    def rouse(self) -> None:
+        """Let all threads serve the queue again, and the loop know of each completion at once."""
+        with self._rest_lock:
+            self.thrifty = False
+            self._batch = 1
+            roused, self._resting = self._resting, []
+        for worker in roused:
+            worker.wake.release()
+        if self.done and not self.notified:
+            # Whoever put off telling the loop is stuck in its next task.
+            for task in [worker.task for worker in self.workers]:
+                if task is not None:
+                    self._notify(task[3])
+                    break
+
+    def _rest(self, worker: Worker) -> bool:
+        """Sleep while the pool is thrifty; false means that this is the thread that serves."""
+        with self._rest_lock:
+            enough = len(self._resting) >= len(self.workers) - 1
+            if not self.thrifty or enough or self._stopping:
+                return False
+            self._resting.append(worker)
+            watch = len(self._resting) == 1
+        if watch:
+            self._watch(worker)
+        else:
+            worker.wake.acquire()
+        return True
+
+    def _watch(self, worker: Worker) -> None:
+        """Rest, but look again and again whether the thread that serves is stuck in a task."""
+        task = completion = None
+        quiet = 0
+        while not worker.wake.acquire(timeout=_WATCH_INTERVAL):
+            last_task, task = task, _first(self.ready)
+            last_completion, completion = completion, _first(self.done)
+            if self._stopping:
+                self.rouse()
+            elif task is None and completion is None:
+                quiet += 1
+                if quiet >= _QUIET_INTERVALS:
+                    self.rouse()
+            else:
+                quiet = 0
+                untaken = task is not None and task is last_task
+                untold = completion is not None and completion is last_completion
+                if untaken or (untold and not self.notified):
+                    self.was_stuck = True
+                    self.rouse()
+
+    def _take_state(self) -> State:
+        """Enter the state that was used last, or a new one."""
+        try:
+            return self._free_states.pop()
+        except IndexError:
+            pass
+        try:
+            return State(self._options)
+        except LuaError as error:
+            raise InitError(self.name) from error
+
+    def _leave(self, worker: Worker) -> None:
+        try:
+            while True:
+                try:
+                    state = self._free_states.pop()
+                except IndexError:
+                    break
+                state.close()
+        finally:
+            self._running.discard(worker)
+            # Two that leave at once may both find themselves the last: telling twice is harmless.
+            if not self._running:
+                self._tell(_resolve, self.exited, None)
+
+    def _tell(self, callback: Any, *args: object) -> None:
+        # A loop that is closed has nobody to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *args)
+
+
+def _presentable(error: BaseException) -> BaseException:
+    """
+    Return `error` as it is set on a future: without a trace of us.
+
+    Our own frames are no news to the user, who has the Lua traceback in the error; and they would
+    keep the state alive, whose objects must not be dropped on the loop's thread.
+    """
+    if isinstance(error, StopIteration):  # A future refuses it.
+        error = RuntimeError(f"a task raised {error!r}")
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        if link.__suppress_context__:
+            link.__context__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _first(queue: deque[Any]) -> Any:
+    try:
+        return queue[0]
+    except IndexError:
+        return None
+
+
+def _resolve(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
