@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from time import sleep
 from typing import Any, Final
 
 from . import _values as values
@@ -13,7 +15,7 @@ from ._implementation import Implementation
 from .lua import source
 
 # How a step ended, where it did not end with nothing or one plain value: see dispatcher.lua.
-_PACKED, _FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _REFUSED_RESULT = 1, 2, 3, 4, 5
+_PACKED, _LARGE, _FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _REFUSED_RESULT = range(1, 7)
 
 _CHUNKS_KEPT = 1000  # compiled chunks in one state; a guess at what a service has in use
 _VALUES = source("values.lua")
@@ -51,6 +53,7 @@ class State:
         "_as_text",
         "_close",
         "_compile",
+        "_fetch",
         "_integers",
         "_lupa_error",
         "_max_integer",
@@ -71,12 +74,14 @@ class State:
         rules = runtime.execute(
             _VALUES, values.MAX_DEPTH, options.as_text, name=b"=threadpool_lua/values.lua"
         )
-        self._compile, self._start, self._start_packed, init, self._close = runtime.execute(
-            _DISPATCHER,
-            rules,
-            options.package_path,
-            options.package_cpath,
-            name=b"=threadpool_lua/dispatcher.lua",
+        self._compile, self._start, self._start_packed, self._fetch, init, self._close = (
+            runtime.execute(
+                _DISPATCHER,
+                rules,
+                options.package_path,
+                options.package_cpath,
+                name=b"=threadpool_lua/dispatcher.lua",
+            )
         )
         self._lupa_error = options.implementation.module.LuaError
         self._slots: dict[Chunk | str, int] = {}
@@ -172,13 +177,28 @@ class State:
     def _outcome(self, result: tuple[Any, ...], count: int) -> object:
         kind, *facts = result
         if kind == _PACKED:
-            results = values.unpack(facts[0])
-            return results[0] if len(results) == 1 else tuple(results)
+            return self._unpacked(facts[0])
+        if kind == _LARGE:
+            # Copying and decoding hold the GIL. If threads took turns at that, the loop, which
+            # waits for the GIL as they do, would wait for several of them.
+            with _one_large_result_at_a_time:
+                string = self._fetch()
+                sleep(0)  # Lets go of the GIL for once: the loop may have waited long enough.
+                if facts[0]:
+                    return self._unpacked(string)
+                return values.text(string) if self._as_text else string
         if kind in (_FAILED, _UNCOMPILED):
             raise _lua_error(result)
         if kind == _REFUSED_ARGUMENT:
             raise MarshalError(f"{count} arguments: {_show(facts[0])}")
         raise MarshalError(_show(facts[0]))
+
+    def _unpacked(self, packed: bytes) -> object:
+        results = values.unpack(packed)
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+_one_large_result_at_a_time = threading.Lock()
 
 
 def _no_attribute(obj: object, name: object, is_setting: bool) -> object:

@@ -15,8 +15,10 @@ local read, write = values.read, values.write
 
 -- How a step ended, where it did not end with nothing or with one plain value.
 -- _state.py knows them by these numbers.
-local PACKED, FAILED, UNCOMPILED, REFUSED_ARGUMENT, REFUSED_RESULT = 1, 2, 3, 4, 5
+local PACKED, LARGE, FAILED, UNCOMPILED = 1, 2, 3, 4
+local REFUSED_ARGUMENT, REFUSED_RESULT = 5, 6
 
+local LARGE_STRING = 2 ^ 18 -- bytes; longer ones take Python long enough to be fetched one by one
 local MAX_INTEGER = 2 ^ 53
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
@@ -179,13 +181,23 @@ local function failure(co, err)
   return FAILED, message, chunk, line, traceback_of(co, chunk, line), (write("error", err))
 end
 
+-- A large result, until Python fetches it.
+local kept
+
+local function fetch()
+  local value = kept
+  kept = nil
+  return value
+end
+
 local function is_plain(value)
   local kind = type(value)
+  if kind == "string" then return #value < LARGE_STRING end
   if kind == "number" then
     -- lupa would turn -0.0 and large doubles into integers.
     return value > -MAX_INTEGER and value < MAX_INTEGER and (value ~= 0 or 1 / value > 0)
   end
-  return kind == "string" or kind == "boolean" or kind == "nil"
+  return kind == "boolean" or kind == "nil"
 end
 
 local function finish(co, ok, ...)
@@ -195,9 +207,15 @@ local function finish(co, ok, ...)
   end
   local count = select("#", ...)
   if count == 0 or (count == 1 and is_plain((...))) then return ... end
+  if count == 1 and type((...)) == "string" then
+    kept = ...
+    return LARGE, false
+  end
   local packed, why = write("result", ...)
-  if packed then return PACKED, packed end
-  return REFUSED_RESULT, why
+  if not packed then return REFUSED_RESULT, why end
+  if #packed < LARGE_STRING then return PACKED, packed end
+  kept = packed
+  return LARGE, true
 end
 
 
@@ -243,4 +261,4 @@ local function close()
   pcall(collectgarbage)
 end
 
-return compile, start, start_packed, init, close
+return compile, start, start_packed, fetch, init, close
