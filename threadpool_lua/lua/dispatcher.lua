@@ -5,9 +5,10 @@
 local values, package_path, package_cpath = ...
 
 local _G, error, getmetatable, load, loadfile = _G, error, getmetatable, load, loadfile
-local next, pcall, rawget, select, setfenv = next, pcall, rawget, select, setfenv
+local next, pcall, rawequal, rawget = next, pcall, rawequal, rawget
+local select, setfenv = select, setfenv
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
-local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
+local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local getinfo, getregistry, traceback = debug.getinfo, debug.getregistry, debug.traceback
 local collectgarbage, unpack = collectgarbage, table.unpack or unpack
 local match, sub = string.match, string.sub
@@ -23,6 +24,7 @@ local MAX_INTEGER = 2 ^ 53
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
+local THIS_FILE = getinfo(1, "S").short_src
 
 
 ----------------------------------------------------------------------- libraries
@@ -145,28 +147,31 @@ local function describe(err)
 end
 
 -- The place that the message names, if its chunk is on the stack, or else the
--- innermost line of Lua code.
+-- innermost line of Lua code. Our own code is never to blame.
 local function locate(co, message)
   local chunk, line
   for level = 0, MAX_LEVELS do
     local info = getinfo(co, level, "Sl")
     if not info then break end
-    local prefix = info.short_src .. ":"
-    if sub(message, 1, #prefix) == prefix then
-      local named = match(message, "^(%d+):", #prefix + 1)
-      if named then return info.short_src, tonumber(named) end
-    end
-    if not line and info.currentline > 0 then
-      chunk, line = info.short_src, info.currentline
+    local name = info.short_src
+    if name ~= THIS_FILE then
+      if sub(message, 1, #name) == name then
+        local named = match(message, "^:(%d+):", #name + 1)
+        if named then return name, tonumber(named) end
+      end
+      if not line and info.currentline > 0 then chunk, line = name, info.currentline end
     end
   end
   return chunk, line
 end
 
+-- The traceback of the user's code: below it is the function that runs all tasks.
+--
 -- LuaJIT no longer knows in which line a coroutine died of an error that its VM
 -- raised, such as an index of nil; but the message does.
 local function traceback_of(co, chunk, line)
   local trace = traceback(co)
+  trace = match(trace, "^(.*)\n\t" .. THIS_FILE) or trace
   local head = "stack traceback:\n\t"
   local lost = chunk and head .. chunk .. ": "
   if lost and sub(trace, 1, #lost) == lost then
@@ -200,11 +205,19 @@ local function is_plain(value)
   return kind == "boolean" or kind == "nil"
 end
 
-local function finish(co, ok, ...)
-  if not ok then return failure(co, (...)) end
-  if status(co) == "suspended" then
-    return failure(co, NO_YIELD)
-  end
+-- A coroutine that has finished its task waits for the next one: to make one for
+-- each would cost more time, and leave more garbage, than all else in a step.
+local spare
+local FINISHED = {}
+
+local function run_all(fn, ...)
+  return run_all(yield(FINISHED, fn(...)))
+end
+
+local function finish(co, ok, mark, ...)
+  if not ok then return failure(co, mark) end
+  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
+  spare = co
   local count = select("#", ...)
   if count == 0 or (count == 1 and is_plain((...))) then return ... end
   if count == 1 and type((...)) == "string" then
@@ -227,8 +240,10 @@ local function start(slot, ...)
   setmetatable(environment, environment_mt)
   current = environment
   local factory = factories[slot]
-  local co = create(setfenv and setfenv(factory(), environment) or factory(environment))
-  return finish(co, resume(co, ...))
+  local fn = setfenv and setfenv(factory(), environment) or factory(environment)
+  local co = spare or create(run_all)
+  spare = nil -- Until it has finished: what fails or yields is of no more use.
+  return finish(co, resume(co, fn, ...))
 end
 
 local function start_packed(slot, packed, checked)
@@ -242,16 +257,16 @@ end
 local function init(source, name)
   local fn, why = load_text(source, name)
   if not fn then return uncompiled(why, name) end
-  local co = create(fn)
-  local ok, err = resume(co)
-  if ok and status(co) == "suspended" then ok, err = false, NO_YIELD end
-  if not ok then return failure(co, err) end
+  local co = create(run_all)
+  local ok, mark = resume(co, fn)
+  if not ok then return failure(co, mark) end
+  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
 end
 
 -- Frees all that the state holds while Python runs on: what is left for
 -- lua_close, which runs with the interpreter locked, is next to nothing.
 local function close()
-  factories, current, base = {}, nil, nil
+  factories, current, base, spare = {}, nil, nil, nil
   for _, holder in next, { loaded, _G } do
     for name in next, holder do
       if name ~= "_G" then holder[name] = nil end
