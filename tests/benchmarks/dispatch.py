@@ -20,7 +20,7 @@ from ._measure import LOOPS, alternate, show
 THREADS = 4
 IN_FLIGHT = 100
 BURST = 20_000
-ROUNDS = 7
+ROUNDS = 9
 CHUNK = "local a, b = ... return a + b"
 
 Submit = Callable[[], Awaitable[Any]]
@@ -46,7 +46,7 @@ async def one_after_the_other(submit: Submit, count: int) -> None:
 
 
 async def in_flight(submit: Submit) -> float:
-    count = 200
+    count = 400
     start = perf_counter()
     await asyncio.gather(*(one_after_the_other(submit, count) for _ in range(IN_FLIGHT)))
     return (perf_counter() - start) / (count * IN_FLIGHT) * 1e6
