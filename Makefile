@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint fix build clean
+.PHONY: demo test bench lint fix docs build clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/echo_client.py
@@ -24,6 +24,9 @@ lint: $(VENV)/installed
 fix: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning docs build/docs
 
 build: $(VENV)/installed
 	$(BIN)/python -m build

@@ -261,7 +261,14 @@ class TestThreads:
         names = {thread.name for thread in threading.enumerate()}
         assert {"threadpool_lua test-0", "threadpool_lua test-1"} <= names
 
-    async def test_the_loop_is_used_from_elsewhere_only_when_open(self, lua: str) -> None:
+    async def test_in_debug_mode_use_from_another_thread_is_refused(self, lua: str) -> None:
+        asyncio.get_running_loop().set_debug(True)
+        async with ThreadPool("own", threads=1, lua=lua) as pool:
+            with pytest.raises(RuntimeError, match='thread pool "own" is used from outside'):
+                await asyncio.to_thread(pool.submit, "return 1")
+            assert await pool.submit("return 1") == 1
+
+    async def test_a_pool_that_is_not_open_says_so(self, lua: str) -> None:
         pool = ThreadPool("shut", lua=lua)
         with pytest.raises(PoolClosedError, match='thread pool "shut" is not open'):
             pool.submit("return 1")

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -27,7 +28,8 @@ class ThreadPool:
     A named pool of threads that run Lua.
 
     Use it as ``async with ThreadPool(...) as pool``, or call `open` and `aclose`. All methods are
-    for the thread and the event loop that opened the pool, as asyncio's own objects are.
+    for the thread and the event loop that opened the pool, as asyncio's own objects are; asyncio's
+    debug mode checks that here too.
 
     Args:
         name: the pool's name, which errors, thread names and ``repr()`` show. With `threads` and
@@ -129,6 +131,8 @@ class ThreadPool:
             raise PoolClosedError(self._name, "cannot be opened twice")
         loop = asyncio.get_running_loop()
         self._create_future = loop.create_future
+        if loop.get_debug():
+            self._create_future = partial(_create_future_here, loop, self._name)
         self._threads = threads = Threads(self._name, self._thread_count, self._options, loop)
         self._pace = Pace(threads)
         self._ready = threads.ready
@@ -213,8 +217,8 @@ class ThreadPool:
         """
         if self._in_flight >= self._limit and self._is_full():
             raise QueueFullError(self._name, self._max_queue, self._in_flight - self._thread_count)
-        self._in_flight += 1
         future = self._create_future()
+        self._in_flight += 1
         self._ready.append((future, chunk, args, self))
         if self._idle:
             self._wake()
@@ -392,6 +396,20 @@ def _forget_threads() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
+
+
+def _create_future_here(loop: asyncio.AbstractEventLoop, name: str) -> asyncio.Future[Any]:
+    """In the loop's debug mode, refuse to be called from elsewhere, as the loop itself does."""
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is not loop:
+        raise RuntimeError(
+            f'thread pool "{name}" is used from outside the event loop that opened it; other '
+            "threads can use asyncio.run_coroutine_threadsafe()"
+        )
+    return loop.create_future()
 
 
 def _check(value: object, parameter: str, kind: type, at_least: int | None = None) -> None:
