@@ -9,26 +9,26 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python examples/echo_client.py
 
-test: $(VENV)/installed
+test: $(VENV)/dev-installed
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/installed
+bench: $(VENV)/dev-installed
 	$(BIN)/python -m tests.benchmarks $(PARTS)
 
-lint: $(VENV)/installed
+lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples
 
-fix: $(VENV)/installed
+fix: $(VENV)/dev-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed
+docs: $(VENV)/dev-installed
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs build/docs
 
-build: $(VENV)/installed
+build: $(VENV)/dev-installed
 	$(BIN)/python -m build
 
 clean:
@@ -36,6 +36,9 @@ clean:
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/dev-installed: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@

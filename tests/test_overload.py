@@ -24,7 +24,7 @@ class TestMaxQueue:
                 pool.submit("return 3")
             error = caught.value
             assert str(error) == 'thread pool "disk" queue overflow: 3 tasks waiting'
-            assert (error.pool, error.max_queue, error.waiting) == ("disk", 3, 3)
+            assert (error.name, error.max_queue, error.waiting) == ("disk", 3, 3)
             for each in gates:
                 await each.entered()
                 each.open()

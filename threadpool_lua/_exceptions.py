@@ -66,15 +66,15 @@ class InitError(ThreadPoolError):
     Its ``__cause__`` is the `LuaError` of the init chunk. The next task tries again.
 
     Attributes:
-        pool: the name of the pool.
+        name: the name of the pool.
     """
 
-    def __init__(self, pool: str) -> None:
-        super().__init__(pool)
-        self.pool = pool
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
     def __str__(self) -> str:
-        return f'thread pool "{self.pool}": init failed: {self.__cause__}'
+        return f'thread pool "{self.name}": init failed: {self.__cause__}'
 
 
 class MarshalError(ThreadPoolError, TypeError):
@@ -91,20 +91,20 @@ class QueueFullError(ThreadPoolError):
     Raised by ``submit`` when as many tasks wait as the pool's ``max_queue`` allows.
 
     Attributes:
-        pool: the name of the pool.
+        name: the name of the pool.
         max_queue: the bound.
         waiting: how many tasks wait now, beyond those that idle threads take at once.
     """
 
-    def __init__(self, pool: str, max_queue: int, waiting: int) -> None:
-        super().__init__(pool, max_queue, waiting)
-        self.pool = pool
+    def __init__(self, name: str, max_queue: int, waiting: int) -> None:
+        super().__init__(name, max_queue, waiting)
+        self.name = name
         self.max_queue = max_queue
         self.waiting = waiting
 
     def __str__(self) -> str:
         # nginx's own words (ngx_thread_task_post), so that its users find them.
-        return f'thread pool "{self.pool}" queue overflow: {self.waiting} tasks waiting'
+        return f'thread pool "{self.name}" queue overflow: {self.waiting} tasks waiting'
 
 
 class PoolClosedError(ThreadPoolError):
@@ -112,14 +112,14 @@ class PoolClosedError(ThreadPoolError):
     Raised when a pool that is not open is used.
 
     Attributes:
-        pool: the name of the pool.
+        name: the name of the pool.
         reason: why it takes no tasks: "is not open", "is closed" and the like.
     """
 
-    def __init__(self, pool: str, reason: str = "is closed") -> None:
-        super().__init__(pool, reason)
-        self.pool = pool
+    def __init__(self, name: str, reason: str = "is closed") -> None:
+        super().__init__(name, reason)
+        self.name = name
         self.reason = reason
 
     def __str__(self) -> str:
-        return f'thread pool "{self.pool}" {self.reason}'
+        return f'thread pool "{self.name}" {self.reason}'
