@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from threadpool_lua import PoolClosedError, ThreadPool
+from threadpool_lua import PoolClosedError, ThreadPool, ThreadPoolError
 
 from .helpers import Gate
 
@@ -132,7 +132,7 @@ async def test_a_state_that_resists_is_closed_all_the_same(lua: str, damage: str
 
 
 async def test_a_pool_is_opened_once(pool: ThreadPool) -> None:
-    with pytest.raises(PoolClosedError, match='thread pool "test" cannot be opened twice'):
+    with pytest.raises(ThreadPoolError, match='thread pool "test" cannot be opened twice'):
         await pool.open()
     assert await pool.submit("return 1") == 1
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from threadpool_lua import Chunk, LuaError, PoolClosedError, ThreadPool, ThreadPoolError
+from threadpool_lua import (
+    Chunk,
+    LuaError,
+    MarshalError,
+    PoolClosedError,
+    ThreadPool,
+    ThreadPoolError,
+)
 
 
 class TestSubmit:
@@ -211,6 +219,10 @@ class TestChunk:
         with pytest.raises(FileNotFoundError):
             Chunk.from_file(tmp_path / "none.lua")
 
+    def test_a_file_descriptor_is_no_path(self) -> None:
+        with pytest.raises(TypeError):
+            Chunk.from_file(0)  # type: ignore[arg-type]
+
     def test_bytecode_is_refused(self) -> None:
         with pytest.raises(ValueError, match="bytecode is refused"):
             Chunk(b"\x1bLua")
@@ -221,7 +233,7 @@ class TestChunk:
             Chunk(source)
 
     def test_repr_shows_the_name(self) -> None:
-        assert repr(Chunk("return 1", name="one")) == "<Chunk '=one'>"
+        assert repr(Chunk("return 1", name="one")) == "<Chunk 'one'>"
         assert repr(Chunk("return 1\n")) == "<Chunk 'return 1...'>"
 
 
@@ -248,6 +260,27 @@ class TestCall:
     async def test_a_missing_function_is_named(self, pool: ThreadPool) -> None:
         with pytest.raises(LuaError, match="^module 'string' has no function 'nope'"):
             await pool.call("string", "nope")
+
+    async def test_what_is_no_function_is_named(self, pool: ThreadPool) -> None:
+        with pytest.raises(LuaError, match="^'huge' of module 'math' is a number, not a function"):
+            await pool.call("math", "huge")
+
+    async def test_arguments_are_counted_from_the_functions_first(self, pool: ThreadPool) -> None:
+        with pytest.raises(MarshalError, match="^argument 1: cannot pass a set"):
+            await pool.call("string", "rep", {1})
+
+    async def test_an_error_of_a_function_in_c_blames_no_code_of_ours(
+        self, pool: ThreadPool
+    ) -> None:
+        for future in (
+            pool.submit("return require('nowhere')"),
+            pool.call("nowhere", "f"),
+            pool.call("string", "rep"),
+        ):
+            with pytest.raises(LuaError) as caught:
+                await future
+            assert "threadpool_lua" not in caught.value.message
+            assert caught.value.chunk is None or caught.value.chunk.startswith("[string")
 
     async def test_a_module_that_fails_to_load_says_where(self, lua: str, tmp_path: Path) -> None:
         (tmp_path / "broken.lua").write_text("\nerror('broken')\n")
@@ -297,6 +330,14 @@ class TestArguments:
     def test_a_bad_value_is_refused_by_name(self, arguments: Any, message: str) -> None:
         with pytest.raises((TypeError, ValueError), match=message):
             ThreadPool(**arguments)
+
+    def test_an_unknown_parameter_is_a_type_error_and_nothing_else(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(TypeError, match="thread"):
+            ThreadPool(thread=4)  # type: ignore[call-arg]
+        gc.collect()
+        assert capsys.readouterr().err == ""
 
     def test_the_defaults_are_nginxs(self) -> None:
         assert repr(ThreadPool()) == "<ThreadPool 'default' threads=32 not open>"

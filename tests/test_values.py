@@ -304,7 +304,7 @@ class TestLuaToPython:
     ) -> None:
         with pytest.raises(MarshalError, match=r"byte 0xff at 3 is not valid UTF-8.*encoding=None"):
             await pool.submit(r"return 'ab\255'")
-        with pytest.raises(MarshalError):
+        with pytest.raises(MarshalError, match=r"byte 0xff at 3 is not valid UTF-8.*encoding=None"):
             await pool.submit(r"return {'ab\255'}")
         assert await pool.submit("return 'fine'") == "fine"
 

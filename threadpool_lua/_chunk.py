@@ -62,9 +62,11 @@ class Chunk:
             The chunk.
 
         Raises:
+            TypeError: `path` is no path.
             OSError: the file cannot be read.
             ValueError: the file holds bytecode.
         """
+        path = os.fspath(path)  # open() would take a file descriptor for a path, and close it.
         with open(path, "rb") as file:
             source = file.read()
         if source.startswith(b"#"):
@@ -75,8 +77,7 @@ class Chunk:
         return chunk
 
     def __repr__(self) -> str:
-        shown = self.chunkname.decode(errors="replace")
         if self.chunkname == self.source:
-            first, newline, _ = shown.partition("\n")
-            shown = first + "..." if newline else first
-        return f"<Chunk {shown!r}>"
+            first, newline, _ = self.source.decode(errors="replace").partition("\n")
+            return f"<Chunk {first + '...' if newline else first!r}>"
+        return f"<Chunk {self.chunkname[1:].decode(errors='replace')!r}>"

@@ -12,6 +12,8 @@ ThreadPoolError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ThreadPoolError(Exception):
     """The base of every error that this library raises."""
@@ -40,7 +42,7 @@ class LuaError(ThreadPoolError):
         self,
         message: str,
         *,
-        value: object = None,
+        value: Any = None,
         chunk: str | None = None,
         line: int | None = None,
         traceback: str = "",

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from . import _implementation
 from ._chunk import Chunk
-from ._exceptions import PoolClosedError, QueueFullError
+from ._exceptions import PoolClosedError, QueueFullError, ThreadPoolError
 from ._pace import Pace
 from ._state import CALL, StateOptions
 from ._threads import Task, Threads
@@ -60,6 +60,10 @@ class ThreadPool:
         ImportError: this build of lupa does not bundle the implementation.
     """
 
+    # For `__del__`, which is called even if `__init__` was not.
+    _threads: Threads | None = None
+    _limit = _TAKES_NOTHING  # tasks in flight at most; the one check that submit makes
+
     def __init__(
         self,
         name: str = "default",
@@ -74,8 +78,6 @@ class ThreadPool:
         encoding: str | None = "utf-8",
     ) -> None:
         # The mutable state, all of it the loop's alone.
-        self._threads: Threads | None = None
-        self._limit = _TAKES_NOTHING  # tasks in flight at most; the one check that submit makes
         self._refusal = "is not open"  # why the pool takes nothing
         self._closed = False
         self._in_flight = 0  # tasks submitted whose completion the loop has not seen
@@ -124,11 +126,11 @@ class ThreadPool:
         Start the threads. A pool is opened once.
 
         Raises:
-            PoolClosedError: the pool has been opened before.
-            ThreadPoolError: the threads could not be started.
+            ThreadPoolError: the pool has been opened before, or the threads could not be started.
+            PoolClosedError: it was closed meanwhile.
         """
         if self._threads is not None:
-            raise PoolClosedError(self._name, "cannot be opened twice")
+            raise ThreadPoolError(f'thread pool "{self._name}" cannot be opened twice')
         loop = asyncio.get_running_loop()
         self._create_future = loop.create_future
         if loop.get_debug():
@@ -210,6 +212,7 @@ class ThreadPool:
             - `MarshalError`: an argument or a result cannot cross between Python and Lua.
             - `InitError`: the pool's ``init`` chunk failed.
             - `TypeError`: `chunk` is neither str nor `Chunk`.
+            - `ValueError`: `chunk` is bytecode, or cannot be encoded as UTF-8.
 
         Raises:
             QueueFullError: `max_queue` tasks wait already.

@@ -21,7 +21,7 @@ _CHUNKS_KEPT = 1000  # compiled chunks in one state; a guess at what a service h
 _VALUES = source("values.lua")
 _DISPATCHER = source("dispatcher.lua")
 
-CALL: Final = Chunk(source("call.lua"), "call")
+CALL: Final = Chunk(source("call.lua"), "threadpool_lua/call.lua")
 """Calls a function of a module: the arguments are both names and the function's own arguments."""
 
 
@@ -114,10 +114,10 @@ class State:
                 kind = type(arg)
                 if kind is int:
                     if not self._min_integer <= arg <= self._max_integer:  # type: ignore[operator]
-                        result = self._run_unplain(slot, args)
+                        result = self._run_unplain(slot, chunk, args)
                         break
                 elif kind not in values.PLAIN_TYPES:
-                    result = self._run_unplain(slot, args)
+                    result = self._run_unplain(slot, chunk, args)
                     break
             else:
                 result = self._start(slot, *args)
@@ -135,7 +135,7 @@ class State:
         with suppress(self._lupa_error):  # A `__gc` of the user's may fail; the state goes anyway.
             self._close()
 
-    def _run_unplain(self, slot: int, args: tuple[object, ...]) -> Any:
+    def _run_unplain(self, slot: int, chunk: Chunk | str, args: tuple[object, ...]) -> Any:
         """Run a task with arguments that lupa does not pass as they are."""
         try:
             plain = [arg.encode() if type(arg) is str else arg for arg in args]
@@ -147,10 +147,12 @@ class State:
                 break
         else:
             return self._start(slot, *plain)
-        packed, checked = values.pack(args, self._integers)
+        # The names of module and function are no arguments to who calls it.
+        first = -1 if chunk is CALL else 1
+        packed, checked = values.pack(args, self._integers, first)
         result = self._start_packed(slot, packed, checked)
         if not checked and type(result) is tuple and result[0] == _REFUSED_ARGUMENT:
-            packed = values.pack_checked(args, self._integers)
+            packed = values.pack_checked(args, self._integers, first)
             result = self._start_packed(slot, packed, True)
         return result
 

@@ -29,9 +29,14 @@ _SURROGATE_LEAD = b"\xed"  # begins each surrogate in marshal's UTF-8, and few o
 _decode_list = msgspec.msgpack.Decoder(list[Any]).decode
 
 
-def pack(args: tuple[Any, ...], integers: range) -> tuple[bytes, bool]:
+def pack(args: tuple[Any, ...], integers: range, first: int) -> tuple[bytes, bool]:
     """
     Write the arguments of a task for `read` in ``values.lua``.
+
+    Args:
+        args: the arguments.
+        integers: the integers that this Lua holds exactly.
+        first: the number of the first argument, for messages.
 
     Returns:
         What `read` takes: the bytes, and whether the types of all values have been checked. If
@@ -47,10 +52,10 @@ def pack(args: tuple[Any, ...], integers: range) -> tuple[bytes, bool]:
     else:
         if _SURROGATE_LEAD not in packed:
             return packed, False
-    return pack_checked(args, integers), True
+    return pack_checked(args, integers, first), True
 
 
-def pack_checked(args: tuple[Any, ...], integers: range) -> bytes:
+def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
     """
     Do what `pack` does for values that marshal does not write as they are.
 
@@ -58,7 +63,7 @@ def pack_checked(args: tuple[Any, ...], integers: range) -> bytes:
         MarshalError: an argument cannot be passed; it is named with its path.
     """
     check = _Check(integers)
-    plain: Any = tuple(check.plain(arg, f"argument {i}: ", 0) for i, arg in enumerate(args, 1))
+    plain: Any = tuple(check.plain(arg, f"argument {i}: ", 0) for i, arg in enumerate(args, first))
     return marshal.dumps(plain, _WIRE_VERSION)
 
 
@@ -71,7 +76,9 @@ def unpack(packed: bytes) -> list[Any]:
     """
     try:
         return _decode_list(packed)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+    except UnicodeDecodeError as error:
+        raise _not_text("result: in a string, ", error) from None
+    except msgspec.DecodeError as error:
         raise MarshalError(f"result: {error}") from None
 
 
@@ -85,10 +92,15 @@ def text(string: bytes) -> str:
     try:
         return string.decode()
     except UnicodeDecodeError as error:
-        raise MarshalError(
-            f"result 1: byte 0x{string[error.start]:02x} at {error.start + 1} is not valid UTF-8;"
-            " a pool with encoding=None returns Lua strings as bytes"
-        ) from None
+        raise _not_text("result 1: ", error) from None
+
+
+def _not_text(path: str, error: UnicodeDecodeError) -> MarshalError:
+    byte = error.object[error.start]
+    return MarshalError(
+        f"{path}byte 0x{byte:02x} at {error.start + 1} is not valid UTF-8; "
+        "a pool with encoding=None returns Lua strings as bytes"
+    )
 
 
 class _Check:

@@ -2,8 +2,10 @@
 
 local module, name = ...
 local functions = require(module)
-local fn = type(functions) == "table" and functions[name]
-if fn == nil or fn == false then
+local found = type(functions) == "table" and functions[name]
+if not found then
   error(("module '%s' has no function '%s'"):format(module, name), 0)
+elseif type(found) ~= "function" and not (getmetatable(found) or {}).__call then
+  error(("'%s' of module '%s' is a %s, not a function"):format(name, module, type(found)), 0)
 end
-return fn(select(3, ...))
+return functions[name](select(3, ...))

@@ -24,7 +24,7 @@ local MAX_INTEGER = 2 ^ 53
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
-local THIS_FILE = getinfo(1, "S").short_src
+local OURS = "^threadpool_lua/[%w_]+%.lua" -- how the names of our own chunks begin
 
 
 ----------------------------------------------------------------------- libraries
@@ -136,7 +136,10 @@ end
 -- The text of an error value, in the words of the `lua` command.
 local function describe(err)
   local kind = type(err)
-  if kind == "string" then return err end
+  if kind == "string" then
+    -- A C function that was called last of all is reported at its caller: at us.
+    return match(err, OURS .. ":%d+: (.*)$") or err
+  end
   if kind == "number" then return tostring(err) end
   local mt = getmetatable(err)
   if type(mt) == "table" and rawget(mt, "__tostring") then
@@ -154,7 +157,7 @@ local function locate(co, message)
     local info = getinfo(co, level, "Sl")
     if not info then break end
     local name = info.short_src
-    if name ~= THIS_FILE then
+    if not match(name, OURS) then
       if sub(message, 1, #name) == name then
         local named = match(message, "^:(%d+):", #name + 1)
         if named then return name, tonumber(named) end
@@ -171,7 +174,7 @@ end
 -- raised, such as an index of nil; but the message does.
 local function traceback_of(co, chunk, line)
   local trace = traceback(co)
-  trace = match(trace, "^(.*)\n\t" .. THIS_FILE) or trace
+  trace = match(trace, "^(.*)\n\t" .. sub(OURS, 2)) or trace
   local head = "stack traceback:\n\t"
   local lost = chunk and head .. chunk .. ": "
   if lost and sub(trace, 1, #lost) == lost then
@@ -210,8 +213,8 @@ end
 local spare
 local FINISHED = {}
 
-local function run_all(fn, ...)
-  return run_all(yield(FINISHED, fn(...)))
+local function run_all(task, ...)
+  return run_all(yield(FINISHED, task(...)))
 end
 
 local function finish(co, ok, mark, ...)
@@ -240,10 +243,10 @@ local function start(slot, ...)
   setmetatable(environment, environment_mt)
   current = environment
   local factory = factories[slot]
-  local fn = setfenv and setfenv(factory(), environment) or factory(environment)
+  local task = setfenv and setfenv(factory(), environment) or factory(environment)
   local co = spare or create(run_all)
   spare = nil -- Until it has finished: what fails or yields is of no more use.
-  return finish(co, resume(co, fn, ...))
+  return finish(co, resume(co, task, ...))
 end
 
 local function start_packed(slot, packed, checked)
