@@ -153,7 +153,7 @@ async def test_threads_that_cannot_be_started_fail_the_opening(
 
     monkeypatch.setattr(threading.Thread, "start", start_three)
     pool = ThreadPool("large", threads=8, lua=lua)
-    with pytest.raises(Exception, match='thread pool "large": only 3 of 8 threads could be'):
+    with pytest.raises(ThreadPoolError, match='thread pool "large": only 3 of 8 threads could be'):
         await pool.open()
     with pytest.raises(PoolClosedError):
         pool.submit("return 1")

@@ -273,6 +273,36 @@ def test_a_forked_child_that_ends_by_itself_ends(loop: str) -> None:
     )
 
 
+def test_a_fork_in_the_midst_of_a_large_result_leaves_the_child_able_to_work(loop: str) -> None:
+    """The lock under which a thread converts large results is held here while we fork."""
+    assert_quiet(
+        program(
+            """
+            from threadpool_lua import _state
+
+            async def large():
+                async with ThreadPool("childs", threads=1) as pool:
+                    return len(await pool.submit("return ('x'):rep(1000000)"))
+
+            warnings.simplefilter("ignore")
+            lock = _state._one_large_result_at_a_time
+            lock.acquire()
+            child = os.fork()
+            if child:
+                lock.release()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(0 if run(large()) == 1000000 else 1)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0, status
+            assert run(large()) == 1000000
+            print("ok")
+            """,
+            loop,
+        )
+    )
+
+
 def test_multiprocessing_by_fork_works_beside_an_open_pool(loop: str) -> None:
     assert_quiet(
         program(

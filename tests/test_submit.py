@@ -148,9 +148,16 @@ class TestEnvironment:
             assert await pool.submit(source, str(file)) == ("task", "task", "task")
             assert await pool.submit("return seen, from_string, from_file") == (None,) * 3
 
-    async def test_load_with_an_environment_uses_that(self, pool: ThreadPool) -> None:
-        source = "return load('return x', 'name', 't', {x = 'given'})()"
-        assert await pool.submit(source) == "given"
+    async def test_load_with_an_environment_uses_that(
+        self, pool: ThreadPool, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "file.lua"
+        file.write_text("return x")
+        source = """
+            local given = {x = 'given'}
+            return load('return x', 'name', 't', given)(), loadfile(..., 't', given)()
+        """
+        assert await pool.submit(source, str(file)) == ("given", "given")
 
     async def test_library_tables_are_there(self, pool: ThreadPool) -> None:
         assert await pool.submit("return ('x'):rep(3), math.max(1, 2)") == ("xxx", 2)
@@ -280,6 +287,7 @@ class TestCall:
             with pytest.raises(LuaError) as caught:
                 await future
             assert "threadpool_lua" not in caught.value.message
+            assert caught.value.value == caught.value.message
             assert caught.value.chunk is None or caught.value.chunk.startswith("[string")
 
     async def test_a_module_that_fails_to_load_says_where(self, lua: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import math
 import random
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,6 +224,20 @@ class TestPythonToLua:
         assert await pool.submit(source, [value, b"checked in Python"]) == 62
         twice = ["twice"]
         assert await pool.submit("return ...", [twice, twice]) == [twice, twice]
+
+    async def test_a_mapping_may_make_its_values_up_on_the_fly(self, pool: ThreadPool) -> None:
+        class Lazy(Mapping[str, Any]):
+            def __len__(self) -> int:
+                return 50
+
+            def __iter__(self) -> Iterator[str]:
+                return map(str, range(50))
+
+            def __getitem__(self, key: str) -> Any:
+                return (key, [key])
+
+        expected = {str(i): [str(i), [str(i)]] for i in range(50)}
+        assert await pool.submit("return ...", Lazy()) == expected
 
     async def test_the_memory_of_other_objects_does_not_pass_for_a_string(
         self, pool: ThreadPool

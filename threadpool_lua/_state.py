@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -201,6 +202,16 @@ class State:
 
 
 _one_large_result_at_a_time = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: the thread that may have held the lock stayed in the parent."""
+    global _one_large_result_at_a_time
+    _one_large_result_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _no_attribute(obj: object, name: object, is_setting: bool) -> object:

@@ -110,7 +110,9 @@ class _Check:
         self._integers = integers
         # What has been made of the lists, dicts and so on that came before, by identity: each is
         # looked at once, however often it appears. One that is not finished yet contains itself.
-        self._made: dict[int, object] = {}
+        # Each is kept with what was made of it: one that a mapping makes up on the fly would
+        # otherwise be gone by now, and its identity another's.
+        self._made: dict[int, tuple[object, object]] = {}
 
     def plain(self, value: object, path: str, depth: int) -> object:
         """Return `value`, at `path`, made of nothing but the types that marshal and Lua know."""
@@ -127,16 +129,16 @@ class _Check:
             except ValueError as error:
                 raise MarshalError(f"{path}{error}") from None
         if id(value) in self._made:
-            made = self._made[id(value)]
+            _, made = self._made[id(value)]
             if made is _UNFINISHED:
                 raise MarshalError(f"{path}cannot pass a {kind.__qualname__} that contains itself")
             return made
         if depth >= MAX_DEPTH:
             raise MarshalError(f"{path}nested deeper than {MAX_DEPTH} levels")
         where = path.removesuffix(": ") if depth else path
-        self._made[id(value)] = _UNFINISHED
+        self._made[id(value)] = value, _UNFINISHED
         made = self._container(value, path, where, depth + 1)
-        self._made[id(value)] = made
+        self._made[id(value)] = value, made
         return made
 
     def _integer(self, value: int, path: str) -> int:

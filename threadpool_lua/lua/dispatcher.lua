@@ -70,21 +70,17 @@ local environment_mt = { __index = base }
 local current
 
 if setfenv then
-  local function in_task(loader)
-    return function(code, name, mode, ...)
-      local fn, why = loader(code, name, mode, ...)
-      if fn and select("#", ...) == 0 then setfenv(fn, current) end
+  -- An environment of the caller's own is the argument number `last`.
+  local function in_task(loader, last)
+    return function(...)
+      local fn, why = loader(...)
+      if fn and select("#", ...) < last then setfenv(fn, current) end
       return fn, why
     end
   end
 
-  base.load, base.loadstring = in_task(load), in_task(loadstring)
-
-  function base.loadfile(filename, mode, ...)
-    local fn, why = loadfile(filename, mode, ...)
-    if fn and select("#", ...) == 0 then setfenv(fn, current) end
-    return fn, why
-  end
+  base.load, base.loadstring = in_task(load, 4), in_task(loadstring, 4)
+  base.loadfile = in_task(loadfile, 3)
 
 else
   function base.load(code, name, mode, ...)
@@ -186,6 +182,7 @@ end
 local function failure(co, err)
   local message = describe(err)
   local chunk, line = locate(co, message)
+  if type(err) == "string" then err = message end
   return FAILED, message, chunk, line, traceback_of(co, chunk, line), (write("error", err))
 end
 
