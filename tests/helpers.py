@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from threadpool_lua import Chunk
 
@@ -75,3 +77,18 @@ def run_python(source: str, *args: str, timeout: float = 60) -> subprocess.Compl
         cwd=ROOT,
         check=False,
     )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of the same types throughout, nan and -0.0 included."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return (math.isnan(one) and math.isnan(other)) or (
+            one == other and math.copysign(1, one) == math.copysign(1, other)
+        )
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)

@@ -48,6 +48,9 @@ async def test_cjson_encodes_and_decodes() -> None:
     async with ThreadPool("json", threads=2, package_cpath=CPATH) as pool:
         assert await pool.call("cjson", "encode", [1, {"a": True}]) == '[1,{"a":true}]'
         assert await pool.call("cjson", "decode", '{"a":[1,2]}') == {"a": [1, 2]}
+        # The null of both is the same.
+        assert await pool.call("cjson", "encode", [1, None]) == "[1,null]"
+        assert await pool.call("cjson", "decode", "[1,null]") == [1, None]
 
 
 async def test_luasocket_talks_to_a_server_on_the_loop() -> None:

@@ -56,10 +56,11 @@ def test_modules_import_downwards_only() -> None:
         "_pool": {"_pace", "_threads", "_state", "_implementation", "_chunk", "_exceptions"},
         "_pace": set(),
         "_threads": {"_state", "_exceptions"},
-        "_state": {"_values", "_implementation", "_chunk", "_exceptions", "lua"},
+        "_state": {"_values", "_implementation", "_chunk", "_function", "_exceptions", "lua"},
         "_values": {"_exceptions"},
         "_implementation": set(),
         "_chunk": set(),
+        "_function": set(),
         "_exceptions": set(),
     }
     # Names of types only, under TYPE_CHECKING.

@@ -37,6 +37,11 @@ class Implementation:
     integers: range
     """The integers that this Lua holds exactly."""
 
+    @property
+    def wire(self) -> str:
+        """The name of the Lua file that reads and writes numbers and strings for it."""
+        return "wire_luajit.lua" if self.name.startswith("luajit") else "wire_puc.lua"
+
 
 def load(name: str) -> Implementation:
     """

@@ -1,15 +1,17 @@
 """
-What crosses between Python and Lua, and how: the Python half of ``lua/values.lua``.
+What crosses between Python and Lua, and how: the Python half.
 
-Numbers, booleans, nil and strings cross by lupa itself. Anything else crosses as bytes, which the
-other side takes apart: Python writes its marshal format, version 3 (written in C, and so strict
-that it refuses nearly all but the exact built-in types), and reads the MessagePack that Lua writes.
+The Lua halves are ``lua/reader.lua`` and ``lua/writer.lua``. Numbers, booleans, nil and strings
+cross by lupa itself. Anything else crosses as bytes, which the other side takes apart: Python
+writes its marshal format, version 4 (written in C, and so strict that it refuses nearly all but the
+exact built-in types), and reads the MessagePack that Lua writes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import marshal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
@@ -23,15 +25,70 @@ MAX_DEPTH: Final = 100
 PLAIN_TYPES: Final = frozenset({float, bytes, bool, type(None)})
 """What lupa passes to Lua as it is; `int` too, within the bounds of the implementation."""
 
-_WIRE_VERSION = 3  # of the marshal format; with references, without which a cycle takes for ever
-_SURROGATE_LEAD = b"\xed"  # begins each surrogate in marshal's UTF-8, and few other characters
+_WIRE_VERSION = 4  # of the marshal format; with references, without which a cycle takes for ever
+_CONTAINERS = frozenset({list, tuple, dict})
+_LEAVES = frozenset({*PLAIN_TYPES, int, str, bytearray, memoryview})
+_MAX_STEPS = 20  # of a path that a message shows
+_LONGEST_KEY = 60  # characters of a key that a message shows
+_LIST, _MAP = 0xDD, 0xDF  # MessagePack's tags, each with a size of four bytes
 
+_decode_utf8 = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_char_p
+)(("PyUnicode_DecodeUTF8", ctypes.pythonapi))
+_decode = msgspec.msgpack.decode
 _decode_list = msgspec.msgpack.Decoder(list[Any]).decode
+_split_list = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
-def pack(args: tuple[Any, ...], integers: range, first: int) -> tuple[bytes, bool]:
+# ---------------------------------------------------------------------------------- Python to Lua
+
+
+def pack(args: tuple[Any, ...]) -> bytes:
     """
-    Write the arguments of a task for `read` in ``values.lua``.
+    Write the arguments of a task for ``reader.lua``.
+
+    Args:
+        args: the arguments.
+
+    Returns:
+        The bytes. Types of values have not been checked: the reader may refuse them.
+
+    Raises:
+        ValueError: there is a value that marshal does not write.
+    """
+    # The 0 is for the reader, which looks five bytes ahead.
+    return marshal.dumps((args, 0), _WIRE_VERSION)
+
+
+def types_are_known(args: tuple[Any, ...]) -> bool:
+    """
+    Tell whether everything in `args` is of a built-in type that crosses.
+
+    Bytes need this: marshal writes whatever has a buffer, such as an array, just as it does them.
+    """
+    found: list[Any] = [args]
+    seen = set()
+    for container in found:
+        items: Iterable[Any] = container
+        if type(container) is dict:
+            if not _LEAVES.issuperset(map(type, container)):
+                return False
+            items = container.values()
+        if not _LEAVES.issuperset(map(type, items)):
+            for item in items:
+                kind = type(item)
+                if kind in _CONTAINERS:
+                    if id(item) not in seen:
+                        seen.add(id(item))
+                        found.append(item)
+                elif kind not in _LEAVES:
+                    return False
+    return True
+
+
+def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
+    """
+    Do what `pack` does for values that marshal or the reader refuses.
 
     Args:
         args: the arguments.
@@ -39,68 +96,20 @@ def pack(args: tuple[Any, ...], integers: range, first: int) -> tuple[bytes, boo
         first: the number of the first argument, for messages.
 
     Returns:
-        What `read` takes: the bytes, and whether the types of all values have been checked. If
-        not, `read` may refuse them, and they go to `pack_checked`.
-
-    Raises:
-        MarshalError: an argument cannot be passed.
-    """
-    try:
-        packed = marshal.dumps(args, _WIRE_VERSION)
-    except ValueError:
-        pass
-    else:
-        if _SURROGATE_LEAD not in packed:
-            return packed, False
-    return pack_checked(args, integers, first), True
-
-
-def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
-    """
-    Do what `pack` does for values that marshal does not write as they are.
+        The bytes. The types of all values have been checked.
 
     Raises:
         MarshalError: an argument cannot be passed; it is named with its path.
     """
     check = _Check(integers)
-    plain: Any = tuple(check.plain(arg, f"argument {i}: ", 0) for i, arg in enumerate(args, first))
-    return marshal.dumps(plain, _WIRE_VERSION)
+    plain: Any = tuple(check.argument(arg, i) for i, arg in enumerate(args, first))
+    return pack(plain)
 
 
-def unpack(packed: bytes) -> list[Any]:
-    """
-    Read what `write` in ``values.lua`` wrote.
+class _Field(str):
+    """A step of a path that is a field of a dataclass."""
 
-    Raises:
-        MarshalError: a string among the values is not valid UTF-8.
-    """
-    try:
-        return _decode_list(packed)
-    except UnicodeDecodeError as error:
-        raise _not_text("result: in a string, ", error) from None
-    except msgspec.DecodeError as error:
-        raise MarshalError(f"result: {error}") from None
-
-
-def text(string: bytes) -> str:
-    """
-    Decode a Lua string.
-
-    Raises:
-        MarshalError: it is not valid UTF-8.
-    """
-    try:
-        return string.decode()
-    except UnicodeDecodeError as error:
-        raise _not_text("result 1: ", error) from None
-
-
-def _not_text(path: str, error: UnicodeDecodeError) -> MarshalError:
-    byte = error.object[error.start]
-    return MarshalError(
-        f"{path}byte 0x{byte:02x} at {error.start + 1} is not valid UTF-8; "
-        "a pool with encoding=None returns Lua strings as bytes"
-    )
+    __slots__ = ()
 
 
 class _Check:
@@ -108,79 +117,261 @@ class _Check:
 
     def __init__(self, integers: range) -> None:
         self._integers = integers
+        self._argument = 0
+        # By depth: the keys that lead to the value at hand.
+        self._path: list[object] = [None] * MAX_DEPTH
         # What has been made of the lists, dicts and so on that came before, by identity: each is
         # looked at once, however often it appears. One that is not finished yet contains itself.
         # Each is kept with what was made of it: one that a mapping makes up on the fly would
         # otherwise be gone by now, and its identity another's.
         self._made: dict[int, tuple[object, object]] = {}
 
-    def plain(self, value: object, path: str, depth: int) -> object:
-        """Return `value`, at `path`, made of nothing but the types that marshal and Lua know."""
+    def argument(self, value: object, number: int) -> object:
+        """Return `value` made of nothing but the types that marshal and Lua know."""
+        self._argument = number
+        return self._plain(value, 0)
+
+    def _refusal(self, depth: int, why: str) -> MarshalError:
+        """Return the error for a value in `depth` containers."""
+        steps = [
+            f".{step}" if type(step) is _Field else f"[{_short(step)}]"
+            for step in self._path[: min(depth, _MAX_STEPS)]
+        ]
+        if depth > _MAX_STEPS:
+            steps.append("...")
+        path = f"{''.join(steps)}: " if steps else ""
+        return MarshalError(f"argument {self._argument}: {path}{why}")
+
+    def _plain(self, value: Any, depth: int) -> object:
         kind = type(value)
         if kind in PLAIN_TYPES:
             return value
-        if kind is int:
-            return self._integer(value, path)  # type: ignore[arg-type]
-        if kind is str:
-            return self._string(value, path)  # type: ignore[arg-type]
+        if isinstance(value, int | float | str | bytes):
+            return self._scalar(value, depth)
         if isinstance(value, bytearray | memoryview):
             try:
                 return bytes(value)
             except ValueError as error:
-                raise MarshalError(f"{path}{error}") from None
+                raise self._refusal(depth, str(error)) from None
         if id(value) in self._made:
             _, made = self._made[id(value)]
             if made is _UNFINISHED:
-                raise MarshalError(f"{path}cannot pass a {kind.__qualname__} that contains itself")
+                raise self._refusal(depth, f"cannot pass {_a(kind)} that contains itself")
             return made
         if depth >= MAX_DEPTH:
-            raise MarshalError(f"{path}nested deeper than {MAX_DEPTH} levels")
-        where = path.removesuffix(": ") if depth else path
+            raise self._refusal(depth, f"nested deeper than {MAX_DEPTH} levels")
         self._made[id(value)] = value, _UNFINISHED
-        made = self._container(value, path, where, depth + 1)
+        made = self._container(value, depth)
         self._made[id(value)] = value, made
         return made
 
-    def _integer(self, value: int, path: str) -> int:
-        if value not in self._integers:
-            size = value.bit_length()
-            number = f"integer {value}" if size <= 128 else f"integer of {size} bits"
-            raise MarshalError(f"{path}the {number} is beyond what this Lua holds exactly")
-        return value
+    def _scalar(self, value: float | str | bytes, depth: int) -> object:
+        """Return a number or string, free of what a subclass adds."""
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise self._refusal(depth, f"cannot encode the string: {error.reason}") from None
+            return str.__str__(value)
+        if isinstance(value, float):
+            return float.__float__(value)
+        if isinstance(value, bytes):
+            return bytes(memoryview(value))
+        integer = int.__int__(value)  # A range would be searched for one of a subclass.
+        if integer not in self._integers:
+            raise self._refusal(
+                depth, f"the integer {_short(integer)} is beyond what this Lua holds exactly"
+            )
+        return integer
 
-    def _string(self, value: str, path: str) -> str:
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise MarshalError(f"{path}cannot encode the string: {error.reason}") from None
-        return value
-
-    def _container(self, value: object, path: str, where: str, depth: int) -> object:
+    def _container(self, value: object, depth: int) -> object:
+        path = self._path
         if isinstance(value, list | tuple):
-            return [self.plain(item, f"{where}[{i}]: ", depth) for i, item in enumerate(value)]
+            items = []
+            for path[depth], item in enumerate(value):
+                items.append(self._plain(item, depth + 1))
+            return items
         if isinstance(value, Mapping):
-            return self._mapping(value, path, where, depth)
+            return self._mapping(value, depth)
         if is_dataclass(value) and not isinstance(value, type):
-            return {
-                field.name: self.plain(getattr(value, field.name), f"{where}.{field.name}: ", depth)
-                for field in fields(value)
-            }
-        raise MarshalError(f"{path}cannot pass a {type(value).__qualname__}")
+            made = {}
+            for field in fields(value):
+                path[depth] = _Field(field.name)
+                made[field.name] = self._plain(getattr(value, field.name), depth + 1)
+            return made
+        raise self._refusal(depth, f"cannot pass {_a(type(value))}")
 
-    def _mapping(self, value: Mapping[Any, object], path: str, where: str, depth: int) -> object:
+    def _mapping(self, value: Mapping[Any, object], depth: int) -> object:
         made: dict[Any, object] = {}
         lua_keys: set[object] = set()
         for key, item in value.items():
-            kind = type(key)
-            if kind not in (str, bytes, int, float, bool) or key != key:
-                raise MarshalError(f"{path}cannot pass {key!r} as a key")
-            self.plain(key, f"{where}[{key!r}] (the key): ", depth)
-            lua_key = key.encode() if kind is str else key
+            self._path[depth] = key
+            if not isinstance(key, str | bytes | int | float) or key != key:
+                raise self._refusal(depth, f"cannot pass {_short(key)} as a key")
+            plain_key = self._plain(key, depth + 1)
+            lua_key = plain_key.encode() if isinstance(plain_key, str) else plain_key
             if lua_key in lua_keys:
-                raise MarshalError(f"{path}two keys become one in Lua: {key!r}")
+                raise self._refusal(depth, f"two keys become one in Lua: {_short(key)}")
             lua_keys.add(lua_key)
-            made[key] = self.plain(item, f"{where}[{key!r}]: ", depth)
+            made[plain_key] = self._plain(item, depth + 1)
         return made
 
 
 _UNFINISHED = object()
+
+
+def _short(key: object) -> str:
+    """Show a key, or a number, in not too many characters."""
+    if isinstance(key, int) and key.bit_length() > 128:
+        return f"of {key.bit_length()} bits"
+    text = repr(key)
+    return text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}..."
+
+
+def _a(kind: type) -> str:
+    """Name a type with its article."""
+    name = kind.__qualname__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+
+
+# ---------------------------------------------------------------------------------- Lua to Python
+
+
+def unpack(packed: bytes) -> list[Any]:
+    """
+    Read the values that ``writer.lua`` wrote.
+
+    Raises:
+        MarshalError: a string among the values is not valid UTF-8.
+    """
+    try:
+        try:
+            return _decode_list(packed)
+        except UnicodeDecodeError:
+            raise _not_text(packed, "result", 0, "", 0) from None
+    except msgspec.DecodeError as error:
+        raise MarshalError(f"result: {error}") from None
+
+
+class Slices:
+    """Reads a message that comes in slices, one by one: others may use the GIL in between."""
+
+    def __init__(self) -> None:
+        # By number, the lists and dicts that are not in their places yet. Number 0 is the whole.
+        self._tables: dict[int, Any] = {}
+
+    @property
+    def values(self) -> list[Any]:
+        """The values, once all slices have been added."""
+        return self._tables[0]  # type: ignore[no-any-return]
+
+    def add(
+        self, packed: bytes, number: int, what: bytes, which: int, steps: bytes, before: int
+    ) -> None:
+        """
+        Read a slice.
+
+        Args:
+            packed: some items of a list or dict.
+            number: the number of that.
+            what: the direction.
+            which: in which value the list or dict is; it is the list of all if this is false.
+            steps: the path from there to the list or dict.
+            before: how many items it got before these.
+
+        Raises:
+            MarshalError: a string among the items is not valid UTF-8.
+        """
+        try:
+            items = _decode(packed, ext_hook=self._table)
+        except UnicodeDecodeError:
+            way = steps.decode(errors="backslashreplace")
+            raise _not_text(packed, what.decode(), which, way, before) from None
+        table = self._tables.setdefault(number, items)
+        if table is not items:
+            if isinstance(table, list):
+                table.extend(items)
+            else:
+                table.update(items)
+
+    def _table(self, _: int, number: memoryview) -> Any:
+        return self._tables.pop(int.from_bytes(number))
+
+
+def text(string: bytes) -> str:
+    """
+    Decode a Lua string that is a result.
+
+    Raises:
+        MarshalError: it is not valid UTF-8.
+    """
+    try:
+        return string.decode()
+    except UnicodeDecodeError as error:
+        raise MarshalError(f"result 1: {_bad_byte(error)}") from None
+
+
+def text_at(address: int, length: int) -> str:
+    """
+    Decode a Lua string that is a result, from Lua's own memory: a copy less of a large one.
+
+    Raises:
+        MarshalError: it is not valid UTF-8.
+    """
+    try:
+        return _decode_utf8(address, length, None)  # type: ignore[no-any-return]
+    except UnicodeDecodeError as error:
+        raise MarshalError(f"result 1: {_bad_byte(error)}") from None
+
+
+def _bad_byte(error: UnicodeDecodeError) -> str:
+    byte = error.object[error.start]
+    return (
+        f"byte 0x{byte:02x} at {error.start + 1} is not valid UTF-8; "
+        "a pool with encoding=None returns Lua strings as bytes"
+    )
+
+
+def _undecodable(packed: bytes) -> UnicodeDecodeError | None:
+    try:
+        _decode(packed)
+    except UnicodeDecodeError as error:
+        return error
+    return None
+
+
+def _not_text(packed: bytes, what: str, which: int, steps: str, before: int) -> MarshalError:
+    """
+    Find the first string that is not valid UTF-8 in (a slice of) a message.
+
+    The arguments are those of `Slices.add`.
+    """
+    error = _undecodable(packed)
+    while packed[0] in (_LIST, _MAP):
+        keys: Iterable[Any]
+        if packed[0] == _MAP:
+            # Keys and values in turn, read as a list.
+            size = 2 * int.from_bytes(packed[1:5])
+            parts = _split_list(bytes([_LIST]) + size.to_bytes(4) + packed[5:])
+            keys, items = parts[::2], parts[1::2]
+            error = next(filter(None, map(_undecodable, keys)), None)
+            if error is not None:
+                steps += ": in a key" if steps else "in a key"
+                break
+            keys = map(_decode, keys)
+        else:
+            items = _split_list(packed)
+            keys = range(before + 1, before + len(items) + 1)
+        before = 0
+        key, item, error = next(
+            (key, item, error)
+            for key, item in zip(keys, items, strict=True)
+            if (error := _undecodable(item))
+        )
+        packed = bytes(item)
+        if which:
+            steps += f"['{key}']" if isinstance(key, str) else f"[{str(key).lower()}]"
+        else:
+            which = key
+    assert error is not None
+    return MarshalError(f"{what} {which}: {steps}{': ' if steps else ''}{_bad_byte(error)}")

@@ -2,106 +2,37 @@
 -- other Lua object than the functions returned at the end, and calls one of
 -- them once per step; Lua holds no Python object at all.
 
-local values, package_path, package_cpath = ...
+local read, write, address, environments, functions, AS_TEXT, OURS = ...
 
-local _G, error, getmetatable, load, loadfile = _G, error, getmetatable, load, loadfile
-local next, pcall, rawequal, rawget = next, pcall, rawequal, rawget
-local select, setfenv = select, setfenv
-local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
+local _G, getmetatable, load, next, pcall = _G, getmetatable, load, next, pcall
+local rawequal, rawget, select, setfenv = rawequal, rawget, select, setfenv
+local tonumber, tostring, type = tonumber, tostring, type
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
-local getinfo, getregistry, traceback = debug.getinfo, debug.getregistry, debug.traceback
+local getinfo, traceback = debug.getinfo, debug.traceback
 local collectgarbage, unpack = collectgarbage, table.unpack or unpack
 local match, sub = string.match, string.sub
-local read, write = values.read, values.write
+local loaded = package.loaded
+local new_environment = environments.new
+local describe_function, build_function = functions.describe, functions.build
 
 -- How a step ended, where it did not end with nothing or with one plain value.
 -- _state.py knows them by these numbers.
-local PACKED, LARGE, FAILED, UNCOMPILED = 1, 2, 3, 4
-local REFUSED_ARGUMENT, REFUSED_RESULT = 5, 6
+local PACKED, SLICED, LARGE, FAILED, UNCOMPILED = 1, 2, 3, 4, 5
+local REFUSED_ARGUMENT, REFUSED_RESULT = 6, 7
 
 local LARGE_STRING = 2 ^ 18 -- bytes; longer ones take Python long enough to be fetched one by one
 local MAX_INTEGER = 2 ^ 53
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
-local OURS = "^threadpool_lua/[%w_]+%.lua" -- how the names of our own chunks begin
 
 
------------------------------------------------------------------------ libraries
-
--- No road into Python: lupa's library goes, and what lupa keeps of Python's
--- objects where `debug` would find it.
-local loaded = package.loaded
-_G.python = nil
-loaded.python = nil
-local registry = getregistry()
-registry.Py_None, registry.POBJECT, registry.LUPA_PYTHON_REFERENCES_TABLE = nil, nil, nil
-
--- In Lua's own notation, ";;" stands for the implementation's default path.
--- Without a cpath no C module loads: one that was built for another Lua
--- implementation than the first with a cpath would crash the process.
-if package_path then
-  package.path = (package_path:gsub(";;", function() return ";" .. package.path .. ";" end))
-end
-if package_cpath then
-  package.cpath = (package_cpath:gsub(";;", function() return ";" .. package.cpath .. ";" end))
-else
-  package.cpath = ""
-end
-
-os.exit = function()
-  error("os.exit is not available on a thread pool: it would end the whole process", 2)
-end
+--------------------------------------------------------------------------- chunks
 
 -- Lua 5.1 has no mode to refuse bytecode with; Chunk has refused it already.
 local load_text = setfenv and not jit and loadstring or function(source, name)
   return load(source, name, "t")
 end
-
-
---------------------------------------------------------------------- environments
-
--- Every task has its own table of globals. What it does not hold is looked up
--- in `base`, and behind that in the state's _G, where `init` and modules put theirs.
-local base = setmetatable({ null = values.null }, { __index = _G })
-local environment_mt = { __index = base }
-
--- The environment of the task that runs now: code that a task loads belongs to it.
-local current
-
-if setfenv then
-  -- An environment of the caller's own is the argument number `last`.
-  local function in_task(loader, last)
-    return function(...)
-      local fn, why = loader(...)
-      if fn and select("#", ...) < last then setfenv(fn, current) end
-      return fn, why
-    end
-  end
-
-  base.load, base.loadstring = in_task(load, 4), in_task(loadstring, 4)
-  base.loadfile = in_task(loadfile, 3)
-
-else
-  function base.load(code, name, mode, ...)
-    if select("#", ...) == 0 then return load(code, name, mode, current) end
-    return load(code, name, mode, ...)
-  end
-
-  function base.loadfile(filename, mode, ...)
-    if select("#", ...) == 0 then return loadfile(filename, mode, current) end
-    return loadfile(filename, mode, ...)
-  end
-end
-
-function base.dofile(filename)
-  local fn, why = base.loadfile(filename)
-  if not fn then error(why, 0) end
-  return fn()
-end
-
-
---------------------------------------------------------------------------- chunks
 
 -- By slot: a function that makes the chunk's function, anew for each task, with
 -- the task's environment. One closure shared by all tasks could not have the
@@ -183,16 +114,17 @@ local function failure(co, err)
   local message = describe(err)
   local chunk, line = locate(co, message)
   if type(err) == "string" then err = message end
-  return FAILED, message, chunk, line, traceback_of(co, chunk, line), (write("error", err))
+  local packed = write("error", AS_TEXT, 1, err)
+  return FAILED, message, chunk, line, traceback_of(co, chunk, line), packed
 end
 
--- A large result, until Python fetches it.
+-- A large string, until Python fetches it.
 local kept
 
-local function fetch()
+local function fetch(forget)
   local value = kept
   kept = nil
-  return value
+  if not forget then return value end
 end
 
 local function is_plain(value)
@@ -214,6 +146,9 @@ local function run_all(task, ...)
   return run_all(yield(FINISHED, task(...)))
 end
 
+-- Whether the task is to return a function, for another state.
+local exporting = false
+
 local function finish(co, ok, mark, ...)
   if not ok then return failure(co, mark) end
   if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
@@ -222,35 +157,60 @@ local function finish(co, ok, mark, ...)
   if count == 0 or (count == 1 and is_plain((...))) then return ... end
   if count == 1 and type((...)) == "string" then
     kept = ...
-    return LARGE, false
+    return LARGE, address and address(kept), #kept
   end
-  local packed, why = write("result", ...)
-  if not packed then return REFUSED_RESULT, why end
-  if #packed < LARGE_STRING then return PACKED, packed end
-  kept = packed
-  return LARGE, true
+  local packed, why
+  if exporting then
+    packed, why = describe_function((...))
+    if packed then
+      packed, why = write("function", false, 1, packed)
+    else
+      why = "result 1: " .. why
+    end
+  else
+    packed, why = write("result", AS_TEXT, count, ...)
+  end
+  if packed == true then return SLICED, true end
+  if packed then return PACKED, packed end
+  return REFUSED_RESULT, why
 end
 
 
 ----------------------------------------------------------------------------- steps
 
 local function start(slot, ...)
-  local environment = { _G = false }
-  environment._G = environment
-  setmetatable(environment, environment_mt)
-  current = environment
+  local environment = new_environment()
   local factory = factories[slot]
-  local task = setfenv and setfenv(factory(), environment) or factory(environment)
+  local task = setfenv and setfenv(factory(environment), environment) or factory(environment)
   local co = spare or create(run_all)
   spare = nil -- Until it has finished: what fails or yields is of no more use.
   return finish(co, resume(co, task, ...))
 end
 
 local function start_packed(slot, packed, checked)
-  local ok, list, count = pcall(read, packed, checked)
-  if not ok then return REFUSED_ARGUMENT, tostring(list) end
+  local list, count = read(packed, checked)
+  if not list then return REFUSED_ARGUMENT, count end
   if count > MAX_ARGUMENTS then return REFUSED_ARGUMENT, "too many" end
   return start(slot, unpack(list, 1, count))
+end
+
+local function exported(...)
+  exporting = false
+  return ...
+end
+
+-- Runs a task that returns a function, and describes the function.
+local function export(slot)
+  exporting = true
+  return exported(start(slot))
+end
+
+-- Makes a function of another state a chunk of this one: each task gets its own copy.
+local function import(slot, packed)
+  local description = read(packed, true)[1]
+  factories[slot] = function(environment)
+    return function(...) return build_function(description, environment)(...) end
+  end
 end
 
 -- Runs code in the state's own globals, where every task sees what it leaves.
@@ -266,7 +226,8 @@ end
 -- Frees all that the state holds while Python runs on: what is left for
 -- lua_close, which runs with the interpreter locked, is next to nothing.
 local function close()
-  factories, current, base, spare = {}, nil, nil, nil
+  factories, spare = {}, nil
+  new_environment() -- in the place of the last task's
   for _, holder in next, { loaded, _G } do
     for name in next, holder do
       if name ~= "_G" then holder[name] = nil end
@@ -276,4 +237,4 @@ local function close()
   pcall(collectgarbage)
 end
 
-return compile, start, start_packed, fetch, init, close
+return compile, start, start_packed, fetch, export, import, init, close

@@ -1,0 +1,257 @@
+-- Writes what Lua passes to Python, as MessagePack, which msgspec reads. Tables
+-- are read raw: no metamethod of a task ever runs here.
+
+-- The smallest parts of the format (wire_*.lua), null and lists, and how deep
+-- tables may nest.
+local wire, values, MAX_DEPTH = ...
+
+local concat, error, format = table.concat, error, string.format
+local next, pcall, rawequal, rawget = next, pcall, rawequal, rawget
+local tostring, type, unpack = tostring, type, table.unpack or unpack
+local null, is_null, lists = values.null, values.is_null, values.lists
+
+local put_byte, put_number, put_string = wire.put_byte, wire.put_number, wire.put_string
+local put_cdata, put_u32, take = wire.put_cdata, wire.put_u32, wire.take
+local stitch = wire.stitch
+local open_table, close_table, reopen_table = wire.open_table, wire.close_table, wire.reopen_table
+
+local LIST, MAP, EXTENSION = 0xdd, 0xdf, 0xd6 -- MessagePack's tags; the last with 4 bytes of ours
+local SLICE = 2 ^ 16 -- bytes; what Python decodes in about a millisecond
+local MAX_SIZE = 2 ^ 30 -- bytes
+local MAX_STEPS = 20 -- of a path that a message shows
+local NO_LIST_KEY = "not a key of a list, which has the keys 1 to n; null can fill a gap"
+
+-- Where the value at hand is: in "result" number 1, and there by which keys of
+-- which tables.
+local direction, which
+local path, parents = {}, {}
+
+-- The way to what is in `depth` tables: "['users'][3]".
+local function steps(depth)
+  local names = {}
+  for i = 1, depth do
+    if i > MAX_STEPS then
+      names[i] = "..."
+      break
+    end
+    local key = path[i]
+    names[i] = type(key) == "string" and format("['%s']", key) or format("[%s]", tostring(key))
+  end
+  return concat(names)
+end
+
+local function refuse(depth, why)
+  local where = depth > 0 and steps(depth) .. ": " or ""
+  error({ refused = format("%s %d: %s%s", direction, which, where, why) })
+end
+
+-- A message that is larger than a slice leaves in slices, so that Python can let
+-- its event loop run between them. A slice holds some of the items of one table;
+-- what belongs in that table's place is its number. Number 0 is the whole.
+local slices, slice_count, table_count, sliced_size
+
+-- Cuts off the items that have been written since the table was opened: all but
+-- the first `before` of `count`. Returns the table's number.
+local function cut(number, depth, at, from, tag, count, before)
+  if not number then
+    table_count = table_count + 1
+    number = table_count
+  end
+  close_table(at, tag, count - before)
+  local slice = take(at, from)
+  sliced_size = sliced_size + #slice
+  if sliced_size > MAX_SIZE then refuse(0, "larger than 1 GiB") end
+  slice_count = slice_count + 1
+  slices = slices or {}
+  slices[slice_count] = { slice, number, direction, number > 0 and which, steps(depth), before }
+  return number
+end
+
+-- Ends a table of which something has been cut off.
+local function finish(number, depth, at, from, tag, count, before)
+  cut(number, depth, at, from, tag, count, before)
+  put_byte(EXTENSION)
+  return put_u32(0, number)
+end
+
+local put_table
+
+-- For a value in `depth` tables that is neither a string nor a number.
+local function put_other(value, kind, depth)
+  if kind == "table" and not rawequal(value, null) then
+    return put_table(value, depth)
+  elseif kind == "boolean" then
+    return put_byte(value and 195 or 194)
+  elseif kind == "nil" or is_null(value) then
+    return put_byte(192)
+  end
+  local size = kind == "cdata" and put_cdata(value)
+  if not size then refuse(depth, format("cannot pass a %s", kind)) end
+  return size
+end
+
+local function put_key(key, t, depth)
+  local kind = type(key)
+  if kind == "number" then return put_number(key) end
+  if kind ~= "boolean" then refuse(depth - 1, format("cannot pass a %s as a key", kind)) end
+  -- To Python True is 1 and False is 0, as keys of a dict too.
+  if rawget(t, key and 1 or 0) ~= nil then
+    refuse(depth - 1, "cannot pass both a boolean and its number as keys")
+  end
+  return put_byte(key and 195 or 194)
+end
+
+-- Puts what a table holds, as a LIST or MAP. Returns nothing if it is to be a LIST,
+-- but its keys are not 1, 2, 3 ... in this order.
+local function put_items(t, depth, at, from, tag)
+  local count, before, number = 0, 0, nil
+  local size = from
+  for key, value in next, t do
+    count = count + 1
+    if tag == LIST then
+      if key ~= count then return end
+    elseif type(key) == "string" then
+      put_string(key)
+    else
+      put_key(key, t, depth)
+    end
+    local kind = type(value)
+    if kind == "string" then
+      size = put_string(value)
+    elseif kind == "number" then
+      size = put_number(value)
+    else
+      path[depth] = key
+      size = put_other(value, kind, depth)
+    end
+    if size - from > SLICE then
+      number = cut(number, depth - 1, at, from, tag, count, before)
+      before = count
+      open_table()
+    end
+  end
+  if number then return finish(number, depth - 1, at, from, tag, count, before) end
+  close_table(at, tag, count)
+  return size
+end
+
+-- Returns the items of a table with the keys 1 to n, in the order of the keys,
+-- or nothing and a key that does not belong there.
+local function in_order(t)
+  local count, top = 0, 0
+  for key in next, t do
+    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, key end
+    count = count + 1
+    if key > top then top = key end
+  end
+  if top > count then return nil, top end
+  local items = {}
+  for i = 1, count do items[i] = rawget(t, i) end
+  return items
+end
+
+function put_table(t, depth)
+  if depth == 0 then stitch() end
+  for i = 1, depth do
+    if rawequal(parents[i], t) then refuse(depth, "cannot pass a table that contains itself") end
+  end
+  if depth == MAX_DEPTH then
+    refuse(depth, format("cannot pass tables nested deeper than %d", MAX_DEPTH))
+  end
+  depth = depth + 1
+  parents[depth] = t
+  local at, from = open_table()
+  local size
+  if rawget(t, 1) ~= nil then
+    -- Nearly always a list, and its items in order.
+    local slices_before = slice_count
+    size = put_items(t, depth, at, from, LIST)
+    if not size then
+      for i = slice_count, slices_before + 1, -1 do slices[i] = nil end
+      slice_count = slices_before
+      reopen_table(at, from)
+      local items, other = in_order(t)
+      if items then
+        size = put_items(items, depth, at, from, LIST)
+      elseif lists[t] then
+        path[depth] = other
+        refuse(depth, NO_LIST_KEY)
+      end
+    end
+  elseif lists[t] then
+    local key = next(t)
+    if key ~= nil then
+      path[depth] = key
+      refuse(depth, NO_LIST_KEY)
+    end
+    close_table(at, LIST, 0)
+    size = from
+  end
+  size = size or put_items(t, depth, at, from, MAP)
+  parents[depth] = nil
+  return size
+end
+
+local function write_all(count, first, others)
+  slices, slice_count, table_count, sliced_size = nil, 0, 0, 0
+  local before = 0
+  local at, from = open_table()
+  for i = 1, count do
+    which = i
+    local value = first
+    if i > 1 then value = others[i - 1] end
+    local kind = type(value)
+    local size
+    if kind == "string" then
+      size = put_string(value)
+    elseif kind == "number" then
+      size = put_number(value)
+    else
+      size = put_other(value, kind, 0)
+    end
+    if size - from > SLICE then
+      cut(0, 0, at, from, LIST, i, before)
+      before = i
+      open_table()
+    end
+  end
+  if slice_count == 0 then
+    close_table(at, LIST, count)
+    local packed = take(at, from)
+      return packed
+  end
+  cut(0, 0, at, from, LIST, count, before)
+  return true
+end
+
+-- Returns `count` values as one MessagePack list, or true if it waits in slices,
+-- or nil and what is refused: "result 2: ['users'][3]: cannot pass a function".
+-- Strings are text or bytes to Python.
+local function write(what, as_text, count, first, ...)
+  direction = what
+  wire.start(as_text)
+  local ok, packed = pcall(write_all, count, first, count > 1 and { ... } or nil)
+  wire.stop()
+  if ok then return packed end
+  slices, path, parents = nil, {}, {}
+  if type(packed) == "table" then return nil, packed.refused end
+  return nil, format("%s: %s", what, tostring(packed))
+end
+
+local fetched = 0
+
+-- Returns the next slice: its text, the number of its table, where that is (the
+-- direction, which of the values, the way to it there), and how many items it got
+-- before; or nothing if there is none. Or forgets them all.
+local function fetch(forget)
+  fetched = fetched + 1
+  local slice = not forget and slices and slices[fetched]
+  if not slice then
+    slices, fetched = nil, 0
+    return
+  end
+  slices[fetched] = nil
+  return unpack(slice, 1, 6)
+end
+
+return write, fetch
