@@ -7,7 +7,7 @@ from importlib import import_module
 
 from ._measure import machine
 
-PARTS = ("dispatch", "looplag")
+PARTS = ("dispatch", "values", "looplag")
 
 
 def main() -> None:
