@@ -192,6 +192,19 @@ def test_errors_name_the_line_where_the_function_was_written(home: State, away: 
             "local t = {} for _ = 1, 200 do t = {t} end return function() return t end",
             "nested deeper than 100 levels",
         ),
+        (
+            "local x = 7 local function g() return x end "
+            "local id = debug.upvalueid and debug.upvalueid(g, 1) or io.stdout "
+            "return function() return x, id end",
+            "result 1: upvalue 'id': cannot pass a userdata",
+        ),
+        (
+            "local t = {[setmetatable({}, {__tostring = error})] = io.stdout} "
+            "return function() return t end",
+            "result 1: upvalue 't'[a table]: cannot pass a userdata",
+        ),
+        ("return print, 5", "result 2: one function expected"),
+        ("return ('x'):rep(300000)", "result 1: not a function"),
         ("return 5", "result 1: not a function"),
         ("return {}", "result 1: not a function"),
         ("return", "result 1: not a function"),
@@ -201,6 +214,12 @@ def test_what_cannot_cross_is_refused_by_name(home: State, source: str, message:
     with pytest.raises(MarshalError) as caught:
         home.export(source)
     assert message in str(caught.value)
+    assert home.run("return {1}", ()) == [1]
+
+
+def test_a_failed_export_leaves_the_state_as_it_was(home: State) -> None:
+    with pytest.raises((LuaError, MarshalError)):
+        home.export("return (unpack or table.unpack)({}, 1, 900000)")
     assert home.run("return {1}", ()) == [1]
 
 

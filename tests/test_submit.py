@@ -247,6 +247,8 @@ class TestChunk:
 class TestCall:
     async def test_a_function_of_a_module_is_called(self, pool: ThreadPool) -> None:
         assert await pool.call("string", "rep", "ab", 3) == "ababab"
+        with pytest.raises(TypeError, match="names of a module and of its function are str"):
+            pool.call("string", 5)  # type: ignore[arg-type]
 
     async def test_a_module_of_the_package_path_is_loaded_once_per_state(
         self, lua: str, tmp_path: Path
@@ -349,3 +351,23 @@ class TestArguments:
 
     def test_the_defaults_are_nginxs(self) -> None:
         assert repr(ThreadPool()) == "<ThreadPool 'default' threads=32 not open>"
+
+
+async def test_a_chunk_that_cannot_be_hashed_takes_no_others_place(pool: ThreadPool) -> None:
+    class Source(str):
+        __hash__ = None  # type: ignore[assignment]
+
+    # More than a state keeps, so that there is a place to take.
+    sources = [f"return {i}" for i in range(1001)]
+    assert await asyncio.gather(*map(pool.submit, sources)) == list(range(1001))
+    for _ in range(3):
+        with pytest.raises(TypeError, match="unhashable"):
+            await pool.submit(Source("return 'another'"))
+    assert await asyncio.gather(*map(pool.submit, sources)) == list(range(1001))
+
+
+async def test_a_task_cannot_change_how_others_find_their_globals(pool: ThreadPool) -> None:
+    assert await pool.submit("return getmetatable(_G)") is False
+    with pytest.raises(LuaError, match="cannot change a protected metatable"):
+        await pool.submit("setmetatable(_G, {})")
+    assert await pool.submit("return tostring(1)") == "1"

@@ -10,8 +10,9 @@ import random
 import struct
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
@@ -133,7 +134,7 @@ class TestPythonToLua:
             ([["\ud800"]], "argument 1: [0]: cannot encode the string: surrogates not allowed"),
             (
                 [enum.Enum("Colour", "RED").RED],  # type: ignore[attr-defined]
-                "argument 1: cannot pass a Colour",
+                "argument 1: cannot pass a tests.test_values.Colour",
             ),
         ],
     )
@@ -221,6 +222,63 @@ class TestPythonToLua:
             await pool.submit("return ...", Colour.RED, Level.LOW, Metres(0.5)), ("red", 1, 0.5)
         )
 
+    async def test_an_object_is_what_it_is_and_not_what_it_says(self, pool: ThreadPool) -> None:
+        class Liar:
+            __class__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+        for value in (Mock(spec=str), MagicMock(spec=dict), MagicMock(spec=list), Liar()):
+            for argument in (value, [value]):
+                with pytest.raises(MarshalError, match="cannot pass an? .*(Mock|Liar)"):
+                    await pool.submit("return 1", argument)
+
+    async def test_what_a_subclass_overrides_does_not_count(self, pool: ThreadPool) -> None:
+        class Text(str):
+            def encode(self, *args: Any) -> bytes:
+                return b"another"
+
+            def __str__(self) -> str:
+                return "another"
+
+            def __ne__(self, other: object) -> bool:
+                return True
+
+            __hash__ = str.__hash__
+
+        class Buffer(bytearray):
+            def __bytes__(self) -> bytes:
+                return b"another"
+
+        value = {Text("key"): [Text("text"), Buffer(b"buffer")]}
+        assert await pool.submit("return ...", value) == {"key": ["text", "buffer"]}
+        with pytest.raises(MarshalError, match="cannot encode the string"):
+            await pool.submit("return 1", Text("\ud800"))
+
+    async def test_an_object_that_cannot_be_read_is_named(self, pool: ThreadPool) -> None:
+        @dataclass
+        class Unset:
+            name: str = field(init=False)
+
+        class Broken(dict[str, Any]):
+            def items(self) -> Any:
+                raise OSError("gone")
+
+        for value, why in ((Unset(), "Attribute"), (Broken(), "OSError('gone')")):
+            with pytest.raises(MarshalError) as caught:
+                await pool.submit("return 1", [0, value])
+            assert "argument 1: [1]" in str(caught.value)
+            assert f": {why}" in str(caught.value)
+            assert caught.value.__cause__ is not None
+
+    async def test_a_key_of_any_size_can_be_refused(self, pool: ThreadPool) -> None:
+        with pytest.raises(MarshalError, match="argument 1: cannot pass <tuple> as a key"):
+            await pool.submit("return 1", {(10**5000,): 1})
+
+    async def test_what_ends_a_process_is_refused(self, pool: ThreadPool) -> None:
+        large = bytes(2**30 + 1)
+        for argument in (large, [large]):
+            with pytest.raises(MarshalError, match="arguments: larger than 1 GiB"):
+                await pool.submit("return #...", argument)
+
     async def test_messages_stay_short(self, pool: ThreadPool) -> None:
         with pytest.raises(MarshalError) as caught:
             await pool.submit("return 1", {"k" * 1000: [{1}]})
@@ -252,6 +310,15 @@ class TestPythonToLua:
             assert str(caught.value) == (
                 f"argument 1: {'[0]' * 20}...: nested deeper than 100 levels"
             )
+        # A list that appears twice counts at the deeper place.
+        shared = nested(60)
+        deep: list[Any] = [shared, [[shared]]]
+        assert await pool.submit("return ...", deep) == deep
+        for _ in range(50):
+            deep = [deep]
+        for value in (deep, [deep, b"checked in Python"]):
+            with pytest.raises(MarshalError, match="nested deeper than 100 levels"):
+                await pool.submit("return 1", value)
         circle: list[Any] = []
         circle.append(circle)
         with pytest.raises(MarshalError, match=r"\[0\]: cannot pass a list that contains itself"):
@@ -310,6 +377,44 @@ class TestLuaToPython:
                 await pool.submit(source)
             assert message in str(caught.value)
         assert await pool.submit("return {1}") == [1]
+
+    @pytest.mark.timeout(20)
+    async def test_tables_with_both_kinds_of_keys_nest(self, pool: ThreadPool) -> None:
+        result = await pool.submit("local t = {} for _ = 1, 99 do t = {t, x = 1} end return t")
+        for _ in range(99):
+            assert result["x"] == 1
+            result = result[1]
+        assert result == {}
+
+    @pytest.mark.parametrize(
+        ("key", "shown"),
+        [
+            ("100000000000001", "[100000000000001]"),
+            ("2^53 - 1", "[9007199254740991]"),
+            ("0.1 + 0.2", "[0.30000000000000004]"),
+            ("0.1", "[0.1]"),
+            ("-1e300", "[-1e+300]"),
+            ("true", "[true]"),
+            ("'nul\\0'", "['nul\0']"),
+            ("('x'):rep(1000)", f"['{'x' * 60}...']"),
+        ],
+    )
+    async def test_a_path_shows_keys_exactly(self, pool: ThreadPool, key: str, shown: str) -> None:
+        with pytest.raises(MarshalError) as caught:
+            await pool.submit(f"return {{[{key}] = {{print}}}}")
+        assert str(caught.value) == f"result 1: {shown}[1]: cannot pass a function"
+
+    async def test_no_metamethod_words_a_refusal(self, pool: ThreadPool) -> None:
+        odd = "setmetatable({}, {__tostring = function() error({}) end})"
+        with pytest.raises(MarshalError) as caught:
+            await pool.submit(f"local t = list {{}} t[{odd}] = 1 return t")
+        assert str(caught.value).startswith("result 1: [a table]: not a key of a list")
+        with pytest.raises(MarshalError, match=r"result 1: \[1\]\[1\]: cannot pass a function"):
+            await pool.submit(
+                "debug.setmetatable(0, {__tostring = function() error({}) end}) "
+                "local ok = {{print}} return ok"
+            )
+        await pool.submit("debug.setmetatable(0, nil)")
 
     async def test_an_empty_list_from_python_is_marked_as_a_list(self, pool: ThreadPool) -> None:
         source = "local t = ... table.insert(t.list, 1) t.list[1] = nil return t"

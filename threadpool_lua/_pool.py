@@ -243,6 +243,8 @@ class ThreadPool:
             QueueFullError: `max_queue` tasks wait already.
             PoolClosedError: the pool is not open.
         """
+        if not isinstance(module, str) or not isinstance(function, str):
+            raise TypeError("the names of a module and of its function are str")
         return self.submit(CALL, module, function, *args)
 
     async def room(self) -> None:

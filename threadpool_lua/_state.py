@@ -19,6 +19,7 @@ from .lua import source
 # How a step ended, where it did not end with nothing or one plain value: see dispatcher.lua.
 _PACKED, _SLICED, _LARGE, _FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _REFUSED_RESULT = range(1, 8)
 
+_MAX_ARGUMENTS = 7000  # that all implementations take; as in dispatcher.lua
 _CHUNKS_KEPT = 1000  # compiled chunks in one state; a guess at what a service has in use
 _OURS = b"^threadpool_lua/[%w_]+%.lua"  # how the names of our own chunks begin, as a Lua pattern
 
@@ -147,7 +148,7 @@ class State:
                     if not self._min_integer <= arg <= self._max_integer:  # type: ignore[operator]
                         result = self._run_packed(slot, chunk, args)
                         break
-                elif kind is str:
+                elif kind is str or kind is bytes:
                     result = self._run_encoded(slot, chunk, args)
                     break
                 elif kind not in values.PLAIN_TYPES:
@@ -156,6 +157,8 @@ class State:
             else:
                 result = self._start(slot, *args)
         except self._lupa_error as error:
+            if len(args) > _MAX_ARGUMENTS:
+                raise MarshalError(f"{len(args)} arguments: too many") from None
             raise _foreign(error) from None
         kind = type(result)
         if kind is tuple:
@@ -175,9 +178,10 @@ class State:
             LuaError: the code failed or does not compile.
             MarshalError: the function, or what it refers to, cannot cross.
         """
-        result = self._export(self._slots.get(chunk) or self._slot(chunk))
-        if type(result) is not tuple:
-            raise MarshalError("result 1: not a function")
+        try:
+            result = self._export(self._slots.get(chunk) or self._slot(chunk))
+        except self._lupa_error as error:
+            raise _foreign(error) from None
         if result[0] == _PACKED:
             (description,) = values.unpack(result[1])
         else:
@@ -196,11 +200,16 @@ class State:
         encoded: list[object] = []
         for arg in args:
             kind = type(arg)
-            if kind is str:
-                try:
-                    encoded.append(arg.encode())  # type: ignore[attr-defined]
-                except UnicodeEncodeError:
-                    break
+            if kind is str or kind is bytes:
+                string: Any = arg
+                if kind is str:
+                    try:
+                        string = string.encode()
+                    except UnicodeEncodeError:
+                        break
+                if len(string) > values.MAX_SIZE:
+                    raise values.too_large()
+                encoded.append(string)
             elif kind in values.PLAIN_TYPES or (kind is int and arg in self._integers):
                 encoded.append(arg)
             else:
@@ -218,6 +227,8 @@ class State:
         except ValueError:
             pass
         else:
+            if len(packed) > values.MAX_SIZE:
+                raise values.too_large()
             result = self._start_packed(slot, packed, False)
             if type(result) is not tuple or result[0] != _REFUSED_ARGUMENT:
                 return result
@@ -228,6 +239,8 @@ class State:
         # The names of module and function are no arguments to who calls it.
         first = -1 if chunk is CALL else 1
         packed = values.pack_checked(args, self._integers, first)
+        if len(packed) > values.MAX_SIZE:
+            raise values.too_large()
         return self._start_packed(slot, packed, True)
 
     def _slot(self, chunk: Chunk | Function | str) -> int:
@@ -239,6 +252,7 @@ class State:
         else:
             raise TypeError(f"a task is Lua source (str) or a Chunk, not {type(chunk).__name__}")
         slots = self._slots
+        hash(chunk)  # Nothing must fail once a place has been taken.
         # The oldest makes room: sources made up on the fly must not pile up.
         oldest = next(iter(slots)) if len(slots) >= _CHUNKS_KEPT else None
         slot = len(slots) + 1 if oldest is None else slots[oldest]

@@ -22,12 +22,16 @@ from ._exceptions import MarshalError
 MAX_DEPTH: Final = 100
 """How deep lists and dicts may nest, as in nginx's Lua module (LUA_COPY_MAX_DEPTH)."""
 
-PLAIN_TYPES: Final = frozenset({float, bytes, bool, type(None)})
-"""What lupa passes to Lua as it is; `int` too, within the bounds of the implementation."""
+MAX_SIZE: Final = 2**30
+"""How many bytes a string, or all of a message, may have. A longer one can end the process."""
+
+PLAIN_TYPES: Final = frozenset({float, bool, type(None)})
+"""What lupa passes to Lua as it is; `int` and `bytes` too, within bounds."""
 
 _WIRE_VERSION = 4  # of the marshal format; with references, without which a cycle takes for ever
 _CONTAINERS = frozenset({list, tuple, dict})
-_LEAVES = frozenset({*PLAIN_TYPES, int, str, bytearray, memoryview})
+_LEAVES = frozenset({*PLAIN_TYPES, int, str, bytes, bytearray, memoryview})
+_KEYS = frozenset({str, bytes, int, float, bool})
 _MAX_STEPS = 20  # of a path that a message shows
 _LONGEST_KEY = 60  # characters of a key that a message shows
 _LIST, _MAP = 0xDD, 0xDF  # MessagePack's tags, each with a size of four bytes
@@ -71,7 +75,7 @@ def types_are_known(args: tuple[Any, ...]) -> bool:
     for container in found:
         items: Iterable[Any] = container
         if type(container) is dict:
-            if not _LEAVES.issuperset(map(type, container)):
+            if not _KEYS.issuperset(map(type, container)):
                 return False
             items = container.values()
         if not _LEAVES.issuperset(map(type, items)):
@@ -103,7 +107,15 @@ def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
     """
     check = _Check(integers)
     plain: Any = tuple(check.argument(arg, i) for i, arg in enumerate(args, first))
-    return pack(plain)
+    try:
+        return pack(plain)
+    except ValueError:  # marshal has no room for more than 2 GiB, nor Lua for much less.
+        raise too_large() from None
+
+
+def too_large() -> MarshalError:
+    """Return the error for arguments of more than `MAX_SIZE`."""
+    return MarshalError("arguments: larger than 1 GiB")
 
 
 class _Field(str):
@@ -123,8 +135,9 @@ class _Check:
         # What has been made of the lists, dicts and so on that came before, by identity: each is
         # looked at once, however often it appears. One that is not finished yet contains itself.
         # Each is kept with what was made of it: one that a mapping makes up on the fly would
-        # otherwise be gone by now, and its identity another's.
-        self._made: dict[int, tuple[object, object]] = {}
+        # otherwise be gone by now, and its identity another's. And with how many levels it has.
+        self._made: dict[int, tuple[object, object, int]] = {}
+        self._deepest = 0
 
     def argument(self, value: object, number: int) -> object:
         """Return `value` made of nothing but the types that marshal and Lua know."""
@@ -143,39 +156,51 @@ class _Check:
         return MarshalError(f"argument {self._argument}: {path}{why}")
 
     def _plain(self, value: Any, depth: int) -> object:
-        kind = type(value)
+        kind = type(value)  # What it is, whatever it says of its class.
         if kind in PLAIN_TYPES:
             return value
-        if isinstance(value, int | float | str | bytes):
+        if issubclass(kind, int | float | str | bytes):
             return self._scalar(value, depth)
-        if isinstance(value, bytearray | memoryview):
+        if issubclass(kind, bytearray | memoryview):
             try:
-                return bytes(value)
+                return bytes(memoryview(value))
             except ValueError as error:
                 raise self._refusal(depth, str(error)) from None
         if id(value) in self._made:
-            _, made = self._made[id(value)]
+            _, made, height = self._made[id(value)]
             if made is _UNFINISHED:
                 raise self._refusal(depth, f"cannot pass {_a(kind)} that contains itself")
+            self._check_depth(depth + height, depth)
             return made
-        if depth >= MAX_DEPTH:
-            raise self._refusal(depth, f"nested deeper than {MAX_DEPTH} levels")
-        self._made[id(value)] = value, _UNFINISHED
-        made = self._container(value, depth)
-        self._made[id(value)] = value, made
+        self._check_depth(depth + 1, depth)
+        self._made[id(value)] = value, _UNFINISHED, 0
+        before, self._deepest = self._deepest, depth + 1
+        try:
+            made = self._container(value, depth)
+        except MarshalError:
+            raise
+        except Exception as error:
+            raise self._refusal(depth, f"cannot read {_a(kind)}: {error!r}") from error
+        self._made[id(value)] = value, made, self._deepest - depth
+        self._deepest = max(before, self._deepest)
         return made
 
-    def _scalar(self, value: float | str | bytes, depth: int) -> object:
+    def _check_depth(self, bottom: int, depth: int) -> None:
+        if bottom > MAX_DEPTH:
+            raise self._refusal(depth, f"nested deeper than {MAX_DEPTH} levels")
+        self._deepest = max(self._deepest, bottom)
+
+    def _scalar(self, value: Any, depth: int) -> object:
         """Return a number or string, free of what a subclass adds."""
-        if isinstance(value, str):
+        kind = type(value)
+        if issubclass(kind, str):
             try:
-                value.encode()
+                return str.encode(value).decode()
             except UnicodeEncodeError as error:
                 raise self._refusal(depth, f"cannot encode the string: {error.reason}") from None
-            return str.__str__(value)
-        if isinstance(value, float):
+        if issubclass(kind, float):
             return float.__float__(value)
-        if isinstance(value, bytes):
+        if issubclass(kind, bytes):
             return bytes(memoryview(value))
         integer = int.__int__(value)  # A range would be searched for one of a subclass.
         if integer not in self._integers:
@@ -184,31 +209,34 @@ class _Check:
             )
         return integer
 
-    def _container(self, value: object, depth: int) -> object:
+    def _container(self, value: Any, depth: int) -> object:
         path = self._path
-        if isinstance(value, list | tuple):
+        kind = type(value)
+        if issubclass(kind, list | tuple):
             items = []
             for path[depth], item in enumerate(value):
                 items.append(self._plain(item, depth + 1))
             return items
-        if isinstance(value, Mapping):
+        if issubclass(kind, Mapping):
             return self._mapping(value, depth)
-        if is_dataclass(value) and not isinstance(value, type):
+        if is_dataclass(kind):
             made = {}
-            for field in fields(value):
+            for field in fields(kind):
                 path[depth] = _Field(field.name)
                 made[field.name] = self._plain(getattr(value, field.name), depth + 1)
             return made
-        raise self._refusal(depth, f"cannot pass {_a(type(value))}")
+        raise self._refusal(depth, f"cannot pass {_a(kind)}")
 
     def _mapping(self, value: Mapping[Any, object], depth: int) -> object:
         made: dict[Any, object] = {}
         lua_keys: set[object] = set()
         for key, item in value.items():
             self._path[depth] = key
-            if not isinstance(key, str | bytes | int | float) or key != key:
+            if not issubclass(type(key), str | bytes | int | float):
                 raise self._refusal(depth, f"cannot pass {_short(key)} as a key")
-            plain_key = self._plain(key, depth + 1)
+            plain_key: Any = self._plain(key, depth + 1)
+            if plain_key != plain_key:
+                raise self._refusal(depth, "cannot pass nan as a key")
             lua_key = plain_key.encode() if isinstance(plain_key, str) else plain_key
             if lua_key in lua_keys:
                 raise self._refusal(depth, f"two keys become one in Lua: {_short(key)}")
@@ -224,14 +252,19 @@ def _short(key: object) -> str:
     """Show a key, or a number, in not too many characters."""
     if isinstance(key, int) and key.bit_length() > 128:
         return f"of {key.bit_length()} bits"
-    text = repr(key)
+    try:
+        text = repr(key)
+    except Exception:  # It is the user's code; or an integer of too many digits is in there.
+        return f"<{type(key).__qualname__}>"
     return text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}..."
 
 
 def _a(kind: type) -> str:
     """Name a type with its article."""
     name = kind.__qualname__
-    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
+    return f"an {name}" if name[:1].lower() in tuple("aeiou") else f"a {name}"
 
 
 # ---------------------------------------------------------------------------------- Lua to Python

@@ -4,7 +4,8 @@
 
 local read, write, address, environments, functions, AS_TEXT, OURS = ...
 
-local _G, getmetatable, load, next, pcall = _G, getmetatable, load, next, pcall
+local _G, error, getmetatable, load = _G, error, getmetatable, load
+local next, pcall = next, pcall
 local rawequal, rawget, select, setfenv = rawequal, rawget, select, setfenv
 local tonumber, tostring, type = tonumber, tostring, type
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
@@ -67,7 +68,7 @@ local function describe(err)
     -- A C function that was called last of all is reported at its caller: at us.
     return match(err, OURS .. ":%d+: (.*)$") or err
   end
-  if kind == "number" then return tostring(err) end
+  if kind == "number" then return err .. "" end
   local mt = getmetatable(err)
   if type(mt) == "table" and rawget(mt, "__tostring") then
     local ok, text = pcall(tostring, err)
@@ -146,9 +147,6 @@ local function run_all(task, ...)
   return run_all(yield(FINISHED, task(...)))
 end
 
--- Whether the task is to return a function, for another state.
-local exporting = false
-
 local function finish(co, ok, mark, ...)
   if not ok then return failure(co, mark) end
   if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
@@ -159,17 +157,7 @@ local function finish(co, ok, mark, ...)
     kept = ...
     return LARGE, address and address(kept), #kept
   end
-  local packed, why
-  if exporting then
-    packed, why = describe_function((...))
-    if packed then
-      packed, why = write("function", false, 1, packed)
-    else
-      why = "result 1: " .. why
-    end
-  else
-    packed, why = write("result", AS_TEXT, count, ...)
-  end
+  local packed, why = write("result", AS_TEXT, count, ...)
   if packed == true then return SLICED, true end
   if packed then return PACKED, packed end
   return REFUSED_RESULT, why
@@ -178,10 +166,15 @@ end
 
 ----------------------------------------------------------------------------- steps
 
-local function start(slot, ...)
+-- Returns the function of a chunk with new globals.
+local function new_task(slot)
   local environment = new_environment()
   local factory = factories[slot]
-  local task = setfenv and setfenv(factory(environment), environment) or factory(environment)
+  return setfenv and setfenv(factory(environment), environment) or factory(environment)
+end
+
+local function start(slot, ...)
+  local task = new_task(slot)
   local co = spare or create(run_all)
   spare = nil -- Until it has finished: what fails or yields is of no more use.
   return finish(co, resume(co, task, ...))
@@ -194,15 +187,19 @@ local function start_packed(slot, packed, checked)
   return start(slot, unpack(list, 1, count))
 end
 
-local function exported(...)
-  exporting = false
-  return ...
-end
-
 -- Runs a task that returns a function, and describes the function.
 local function export(slot)
-  exporting = true
-  return exported(start(slot))
+  local co = create(run_all)
+  local ok, mark, fn, other = resume(co, new_task(slot))
+  if not ok then return failure(co, mark) end
+  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
+  if other ~= nil then return REFUSED_RESULT, "result 2: one function expected" end
+  local packed, why = describe_function(fn)
+  if not packed then return REFUSED_RESULT, "result 1: " .. why end
+  packed, why = write("function", false, 1, packed)
+  if packed == true then return SLICED, true end
+  if packed then return PACKED, packed end
+  return REFUSED_RESULT, why
 end
 
 -- Makes a function of another state a chunk of this one: each task gets its own copy.
@@ -235,6 +232,31 @@ local function close()
   end
   pcall(collectgarbage)
   pcall(collectgarbage)
+end
+
+-- Where a `__gc` of the user's fails, LuaJIT 2.1 and Lua 5.4 warn. The others raise
+-- the error wherever the collector happens to be at work; and where that is while
+-- lupa passes arguments, nothing would catch it. So there the collector works
+-- while Lua runs, and only then.
+local warns = jit and jit.version_num >= 20100 or warn
+
+if not warns then
+  local function stop(ok, ...)
+    collectgarbage("stop")
+    if not ok then error((...), 0) end
+    return ...
+  end
+
+  local function collected(step)
+    return function(...)
+      collectgarbage("restart")
+      return stop(pcall(step, ...))
+    end
+  end
+
+  start, start_packed = collected(start), collected(start_packed)
+  export, init = collected(export), collected(init)
+  collectgarbage("stop")
 end
 
 return compile, start, start_packed, fetch, export, import, init, close

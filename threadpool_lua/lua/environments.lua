@@ -42,7 +42,7 @@ _G.ngx = { null = values.null }
 -- Every task has its own table of globals. What it does not hold is looked up
 -- here, and behind that in the state's _G, where `init` and modules put theirs.
 local overrides = setmetatable({}, { __index = _G })
-local environment_mt = { __index = overrides }
+local environment_mt = { __index = overrides, __metatable = false } -- shared, so out of reach
 
 -- The environment of the task that runs now: code that a task loads belongs to it.
 local current

@@ -23,6 +23,7 @@ local rawequal, tostring, type = rawequal, tostring, type
 local loaded = package.loaded
 local is_environment, overrides = environments.is_environment, environments.overrides
 local null, is_null, list, lists = values.null, values.is_null, values.list, values.lists
+local show_key = values.show_key
 
 -- Searched first and in this order, so that string.format has one name.
 local STANDARD = {
@@ -33,18 +34,23 @@ local STANDARD = {
 
 ------------------------------------------------------------------------ taking apart
 
--- The description that is being made, the places of tables, functions and
--- upvalues in it, and the way to the value at hand.
-local parts, numbers, path
+-- The description that is being made, the places in it of tables and functions
+-- and of upvalues by their id, and the way to the value at hand.
+local parts, numbers, upvalue_numbers, path
+
+-- What is raised for a value that cannot pass, and why it cannot.
+local REFUSAL = {}
+local reason
 
 local function refuse(depth, why)
-  error({ refused = concat(path, "", 1, depth) .. (depth > 0 and ": " or "") .. why })
+  reason = concat(path, "", 1, depth) .. (depth > 0 and ": " or "") .. why
+  error(REFUSAL)
 end
 
 -- Enters the step to a value in a value: "upvalue 'users'", "[3]".
-local function step(depth, form, key)
-  if depth == MAX_DEPTH then refuse(depth, format("nested deeper than %d levels", MAX_DEPTH)) end
-  path[depth + 1] = format(form, tostring(key))
+local function step(depth, name)
+  if depth == MAX_DEPTH then refuse(depth, "nested deeper than " .. MAX_DEPTH .. " levels") end
+  path[depth + 1] = name
   return depth + 1
 end
 
@@ -88,7 +94,7 @@ local function describe_table(t, depth)
   parts.tables[#parts.tables + 1] = part
   numbers[t] = #parts.tables
   for key, value in next, t do
-    local inner = step(depth, type(key) == "string" and "['%s']" or "[%s]", key)
+    local inner = step(depth, show_key(key))
     entries[#entries + 1] = describe(key, inner)
     entries[#entries + 1] = describe(value, inner)
   end
@@ -111,12 +117,12 @@ local function describe_function(fn, depth)
     local name, value = getupvalue(fn, i)
     -- Functions that share an upvalue go on sharing it.
     local id = upvalueid and upvalueid(fn, i) or {}
-    local number = numbers[id]
+    local number = upvalue_numbers[id]
     if not number then
       number = #parts.upvalues + 1
-      numbers[id] = number
+      upvalue_numbers[id] = number
       parts.upvalues[number] = false -- its place, while it is described
-      local inner = step(depth, depth == 0 and "upvalue '%s'" or " upvalue '%s'", name)
+      local inner = step(depth, (depth == 0 and "upvalue '" or " upvalue '") .. name .. "'")
       parts.upvalues[number] = describe(value, inner)
     end
     upvalues[i] = number
@@ -134,12 +140,13 @@ function describe(value, depth)
   if numbers[value] then return { kind, numbers[value] } end
   if kind == "table" then return describe_table(value, depth) end
   if kind == "function" then return describe_function(value, depth) end
-  refuse(depth, format("cannot pass a %s", kind))
+  refuse(depth, "cannot pass a " .. kind)
 end
 
 local function take_apart(fn)
-  if type(fn) ~= "function" then error({ refused = "not a function" }) end
-  parts, numbers, path = { functions = {}, tables = {}, upvalues = {} }, {}, {}
+  parts, numbers = { functions = {}, tables = {}, upvalues = {} }, {}
+  upvalue_numbers, path = {}, {}
+  if type(fn) ~= "function" then refuse(0, "not a function") end
   parts.root = describe(fn, 0)
   return parts
 end
@@ -148,9 +155,10 @@ end
 -- "upvalue 'config'['file']: cannot pass a userdata".
 local function describe_whole(fn)
   local ok, description = pcall(take_apart, fn)
-  parts, numbers, path = nil, nil, nil
+  parts, numbers, upvalue_numbers, path = nil, nil, nil, nil
   if ok then return description end
-  return nil, type(description) == "table" and description.refused or tostring(description)
+  if rawequal(description, REFUSAL) then return nil, reason end
+  return nil, type(description) == "string" and description or "an error"
 end
 
 

@@ -24,6 +24,10 @@ local MAX_FIELDS_AHEAD = 16 -- that a table gets room for because the one before
 -- runs one thing at a time, and reading never yields, so variables serve as
 -- well as a reader object.
 local message, position, checked, references, reference_count
+
+-- How many levels deep the lists and dicts are that can be referred to, and the
+-- deepest level so far in the one that is being read.
+local heights, deepest
 local fields_ahead = 0
 
 local UNFINISHED = {} -- a reference to a list or dict that is still being read
@@ -110,6 +114,7 @@ local function read_sized(tag, n, depth)
   if tag == 123 or tag == 91 or tag == 40 or tag == 41 then -- "{", "[", "(", ")"
     if depth == 0 then stitch() end
     if depth == MAX_DEPTH then error("depth") end
+    if depth >= deepest then deepest = depth + 1 end
     if tag == 123 then
       position = position + 1
       return read_dict(depth + 1)
@@ -141,6 +146,11 @@ function read_value(depth)
     local value = references[n + 1]
     if value == nil then error("damaged") end
     if value == UNFINISHED then error("cycle") end
+    if heights and heights[value] then
+      local bottom = depth + heights[value]
+      if bottom > MAX_DEPTH then error("depth") end
+      if bottom > deepest then deepest = bottom end
+    end
     return value
   end
   local reference
@@ -166,22 +176,34 @@ function read_value(depth)
   elseif tag == 78 then -- "N"
     position = at + 1
     return nil
-  else
+  elseif reference then
+    local before = deepest
+    deepest = depth
     value = read_sized(tag, n, depth)
+    if deepest > depth then
+      heights = heights or {}
+      heights[value] = deepest - depth
+    end
+    if before > deepest then deepest = before end
+  else
+    return read_sized(tag, n, depth)
   end
   if reference then references[reference] = value end
   return value
 end
 
 local function read_all()
+  references, reference_count = new_table and new_table(REFERENCES_AHEAD, 0) or {}, 0
+  deepest = 0
+  -- The tuple of the tuple of values and the foot; either may have a number, too.
+  if head(HEAD, message, 1) >= 128 then reference_count = 1 end
   position = 3
   local tag, count = head(HEAD, message, position)
-  references, reference_count = new_table and new_table(REFERENCES_AHEAD, 0) or {}, 0
-  if tag >= 128 then -- the tuple of values may have a number of its own
+  if tag >= 128 then
     tag = tag - 128
-    reference_count = 1
-    references[1] = UNFINISHED
+    reference_count = reference_count + 1
   end
+  for i = 1, reference_count do references[i] = UNFINISHED end
   if tag == 41 then
     count = count % 256
     position = position + 2
@@ -202,7 +224,7 @@ end
 local function read(packed, is_checked)
   message, checked = packed, is_checked
   local ok, items, count = pcall(read_all)
-  message, references = nil, nil
+  message, references, heights = nil, nil, nil
   if ok then return items, count end
   return nil, tostring(items)
 end

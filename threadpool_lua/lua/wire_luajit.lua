@@ -180,11 +180,6 @@ end
 
 _M.close_table = put_u32
 
--- Takes back what has been written since open_table returned `at` and `from`.
-function _M.reopen_table(at)
-  size = at + 5
-end
-
 -- Where the bytes of a string are, for as long as something holds the string.
 function _M.address(s)
   return tonumber(cast("intptr_t", cast(const_bytes, s)))

@@ -183,11 +183,6 @@ function _M.close_table(at, tag, n)
   out[at] = pack(U32, tag, n)
 end
 
--- Takes back what has been written since open_table returned `at` and `from`.
-function _M.reopen_table(at, from)
-  count, size = at, from
-end
-
 -- Removes and returns the table that was opened there, and all after it.
 function _M.take(at, from)
   local taken = concat(out, "", at, count)

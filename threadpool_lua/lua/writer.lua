@@ -5,15 +5,16 @@
 -- tables may nest.
 local wire, values, MAX_DEPTH = ...
 
-local concat, error, format = table.concat, error, string.format
+local concat, error = table.concat, error
 local next, pcall, rawequal, rawget = next, pcall, rawequal, rawget
-local tostring, type, unpack = tostring, type, table.unpack or unpack
+local type, unpack = type, table.unpack or unpack
 local null, is_null, lists = values.null, values.is_null, values.lists
+local show_key = values.show_key
 
 local put_byte, put_number, put_string = wire.put_byte, wire.put_number, wire.put_string
 local put_cdata, put_u32, take = wire.put_cdata, wire.put_u32, wire.take
 local stitch = wire.stitch
-local open_table, close_table, reopen_table = wire.open_table, wire.close_table, wire.reopen_table
+local open_table, close_table = wire.open_table, wire.close_table
 
 local LIST, MAP, EXTENSION = 0xdd, 0xdf, 0xd6 -- MessagePack's tags; the last with 4 bytes of ours
 local SLICE = 2 ^ 16 -- bytes; what Python decodes in about a millisecond
@@ -34,15 +35,19 @@ local function steps(depth)
       names[i] = "..."
       break
     end
-    local key = path[i]
-    names[i] = type(key) == "string" and format("['%s']", key) or format("[%s]", tostring(key))
+    names[i] = show_key(path[i])
   end
   return concat(names)
 end
 
+-- What is raised for a value that cannot pass, and why it cannot.
+local REFUSAL = {}
+local reason
+
 local function refuse(depth, why)
   local where = depth > 0 and steps(depth) .. ": " or ""
-  error({ refused = format("%s %d: %s%s", direction, which, where, why) })
+  reason = direction .. " " .. which .. ": " .. where .. why
+  error(REFUSAL)
 end
 
 -- A message that is larger than a slice leaves in slices, so that Python can let
@@ -86,14 +91,14 @@ local function put_other(value, kind, depth)
     return put_byte(192)
   end
   local size = kind == "cdata" and put_cdata(value)
-  if not size then refuse(depth, format("cannot pass a %s", kind)) end
+  if not size then refuse(depth, "cannot pass a " .. kind) end
   return size
 end
 
 local function put_key(key, t, depth)
   local kind = type(key)
   if kind == "number" then return put_number(key) end
-  if kind ~= "boolean" then refuse(depth - 1, format("cannot pass a %s as a key", kind)) end
+  if kind ~= "boolean" then refuse(depth - 1, "cannot pass a " .. kind .. " as a key") end
   -- To Python True is 1 and False is 0, as keys of a dict too.
   if rawget(t, key and 1 or 0) ~= nil then
     refuse(depth - 1, "cannot pass both a boolean and its number as keys")
@@ -101,25 +106,22 @@ local function put_key(key, t, depth)
   return put_byte(key and 195 or 194)
 end
 
--- Puts what a table holds, as a LIST or MAP. Returns nothing if it is to be a LIST,
--- but its keys are not 1, 2, 3 ... in this order.
+-- Puts what a table holds, as a LIST if the keys come as 1, 2, 3 ..., or as a MAP.
 local function put_items(t, depth, at, from, tag)
   local count, before, number = 0, 0, nil
   local size = from
   for key, value in next, t do
     count = count + 1
-    if tag == LIST then
-      if key ~= count then return end
-    elseif type(key) == "string" then
-      put_string(key)
-    else
-      put_key(key, t, depth)
+    if tag == MAP then
+      if type(key) == "string" then put_string(key) else put_key(key, t, depth) end
     end
     local kind = type(value)
     if kind == "string" then
       size = put_string(value)
     elseif kind == "number" then
       size = put_number(value)
+    elseif kind == "boolean" then
+      size = put_byte(value and 195 or 194)
     else
       path[depth] = key
       size = put_other(value, kind, depth)
@@ -135,16 +137,21 @@ local function put_items(t, depth, at, from, tag)
   return size
 end
 
--- Returns the items of a table with the keys 1 to n, in the order of the keys,
--- or nothing and a key that does not belong there.
-local function in_order(t)
-  local count, top = 0, 0
+-- Returns a table with the items of `t`, in order, if the keys are 1 to n; or
+-- nothing and a key that does not belong there. A second look at the keys costs
+-- less than to find out in the midst of writing: as often as tables nest.
+local function items_of(t)
+  local count, top, in_order = 0, 0, true
   for key in next, t do
-    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, key end
     count = count + 1
-    if key > top then top = key end
+    if key ~= count then
+      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, key end
+      if key > top then top = key end
+      in_order = false
+    end
   end
   if top > count then return nil, top end
+  if in_order then return t end
   local items = {}
   for i = 1, count do items[i] = rawget(t, i) end
   return items
@@ -156,38 +163,23 @@ function put_table(t, depth)
     if rawequal(parents[i], t) then refuse(depth, "cannot pass a table that contains itself") end
   end
   if depth == MAX_DEPTH then
-    refuse(depth, format("cannot pass tables nested deeper than %d", MAX_DEPTH))
+    refuse(depth, "cannot pass tables nested deeper than " .. MAX_DEPTH)
   end
   depth = depth + 1
   parents[depth] = t
   local at, from = open_table()
-  local size
+  local items, other
   if rawget(t, 1) ~= nil then
-    -- Nearly always a list, and its items in order.
-    local slices_before = slice_count
-    size = put_items(t, depth, at, from, LIST)
-    if not size then
-      for i = slice_count, slices_before + 1, -1 do slices[i] = nil end
-      slice_count = slices_before
-      reopen_table(at, from)
-      local items, other = in_order(t)
-      if items then
-        size = put_items(items, depth, at, from, LIST)
-      elseif lists[t] then
-        path[depth] = other
-        refuse(depth, NO_LIST_KEY)
-      end
-    end
-  elseif lists[t] then
-    local key = next(t)
-    if key ~= nil then
-      path[depth] = key
-      refuse(depth, NO_LIST_KEY)
-    end
-    close_table(at, LIST, 0)
-    size = from
+    items, other = items_of(t)
+  else
+    other = next(t)
+    if other == nil and lists[t] then items = t end
   end
-  size = size or put_items(t, depth, at, from, MAP)
+  if not items and lists[t] then
+    path[depth] = other
+    refuse(depth, NO_LIST_KEY)
+  end
+  local size = put_items(items or t, depth, at, from, items and LIST or MAP)
   parents[depth] = nil
   return size
 end
@@ -232,10 +224,11 @@ local function write(what, as_text, count, first, ...)
   wire.start(as_text)
   local ok, packed = pcall(write_all, count, first, count > 1 and { ... } or nil)
   wire.stop()
+  if path[1] ~= nil then path = {} end
   if ok then return packed end
-  slices, path, parents = nil, {}, {}
-  if type(packed) == "table" then return nil, packed.refused end
-  return nil, format("%s: %s", what, tostring(packed))
+  slices, parents = nil, {}
+  if rawequal(packed, REFUSAL) then return nil, reason end
+  return nil, direction .. ": " .. (type(packed) == "string" and packed or "an error")
 end
 
 local fetched = 0
