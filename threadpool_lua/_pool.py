@@ -242,6 +242,7 @@ class ThreadPool:
         Raises:
             QueueFullError: `max_queue` tasks wait already.
             PoolClosedError: the pool is not open.
+            TypeError: a name is no ``str``.
         """
         if not isinstance(module, str) or not isinstance(function, str):
             raise TypeError("the names of a module and of its function are str")
