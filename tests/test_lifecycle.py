@@ -122,7 +122,13 @@ def test_keyboard_interrupt_during_a_long_lua_call(loop: str) -> None:
     """Ctrl-C ends the program at once, though Lua code cannot be stopped."""
     source = PRELUDE + textwrap.dedent(
         """
+        async def tick():
+            # asyncio misses a signal that comes just before it sleeps, until it wakes up.
+            while True:
+                await asyncio.sleep(0.01)
+
         async def main():
+            ticking = asyncio.create_task(tick())
             async with ThreadPool("long", threads=2) as pool:
                 running = pool.submit(ENDLESS)
                 waiting = [pool.submit(ENDLESS) for _ in range(5)]

@@ -91,7 +91,7 @@ def examples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 async def test_it_comes_back_equal_and_of_the_same_type(lua: str) -> None:
     strategy = st.recursive(scalars(lua), containers(lua), max_leaves=30)
     async with ThreadPool("values", threads=1, lua=lua) as pool:
-        for value in await asyncio.to_thread(examples, strategy, 500):
+        for value in await asyncio.to_thread(examples, strategy, 200):
             back = await pool.submit("return ...", value)
             assert same(back, value), (value, back)
 
@@ -102,7 +102,7 @@ async def test_bytes_come_back_equal_where_strings_are_bytes(lua: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.binary(), inner),
     )
     async with ThreadPool("values", threads=1, lua=lua, encoding=None) as pool:
-        for value in await asyncio.to_thread(examples, strategy, 300):
+        for value in await asyncio.to_thread(examples, strategy, 200):
             assert same(await pool.submit("return ...", value), value)
 
 
@@ -137,7 +137,7 @@ def replaced(value: Any, by: object) -> Any:
 async def test_what_python_may_not_pass_is_refused_with_its_path(lua: str) -> None:
     kinds = [object(), {1}, print, 1j, ..., int, LARGEST[lua] + 1, "\ud800"]
     async with ThreadPool("values", threads=1, lua=lua) as pool:
-        for i, (value, path) in enumerate(await asyncio.to_thread(examples, forbidden(lua), 300)):
+        for i, (value, path) in enumerate(await asyncio.to_thread(examples, forbidden(lua), 150)):
             steps = "".join(f"[{step!r}]" for step in path)
             with pytest.raises(MarshalError) as caught:
                 await pool.submit("return 1", None, replaced(value, kinds[i % len(kinds)]))
@@ -148,7 +148,7 @@ async def test_what_python_may_not_pass_is_refused_with_its_path(lua: str) -> No
 async def test_what_lua_may_not_return_is_refused_with_its_path(lua: str) -> None:
     kinds = ["function", "thread", "userdata"]
     async with ThreadPool("values", threads=1, lua=lua) as pool:
-        for i, (value, path) in enumerate(await asyncio.to_thread(examples, forbidden(lua), 300)):
+        for i, (value, path) in enumerate(await asyncio.to_thread(examples, forbidden(lua), 150)):
             kind = kinds[i % len(kinds)]
             with pytest.raises(MarshalError) as caught:
                 await pool.submit(POISON, value, MARK, kind)

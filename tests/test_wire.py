@@ -147,7 +147,7 @@ def damaged(draw: st.DrawFn, message: st.SearchStrategy[bytes]) -> bytes:
 
 
 fuzz = settings(
-    max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
