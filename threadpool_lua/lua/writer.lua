@@ -210,7 +210,8 @@ local function write_all(count, first, others)
   if slice_count == 0 then
     close_table(at, LIST, count)
     local packed = take(at, from)
-      return packed
+    stitch()
+    return packed
   end
   cut(0, 0, at, from, LIST, count, before)
   return true
