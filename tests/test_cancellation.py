@@ -72,10 +72,14 @@ async def test_cancelling_the_awaiting_task_cancels_the_lua_task(
         only = gate()
         future = pool.submit(only.chunk)
 
+        started = asyncio.Event()
+
         async def waits() -> None:
+            started.set()
             await future
 
         waiting = asyncio.ensure_future(waits())
+        await started.wait()  # What was cancelled before it began would not have awaited it.
         await only.entered()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
