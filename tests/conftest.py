@@ -15,9 +15,18 @@ from threadpool_lua import ThreadPool
 
 from .helpers import Gate
 
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--loop", choices=LOOPS, help="run async tests on this loop only")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    only = config.getoption("--loop")
+    return {name: factory for name, factory in LOOPS.items() if only in (None, name)}
 
 
 @pytest.fixture(params=["luajit21", "lua54"])
