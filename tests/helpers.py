@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from threadpool_lua import Chunk
+from threadpool_lua import Chunk, ThreadPool
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +56,28 @@ class Gate:
             except OSError:
                 return False
         return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, with a bound on time."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def at_rest(pool: ThreadPool) -> None:
+    """Wait until nothing of the pool's runs, waits or is paused."""
+
+    def nothing_is_left() -> bool:
+        now = pool.statistics()
+        return now.in_flight == now.running == now.paused == now.coroutines == 0
+
+    await until(nothing_is_left)
+
+
+def blocks_at(gate: Gate) -> str:
+    """Return Lua code that blocks its thread at a gate, to be followed by more."""
+    return f"io.open('{gate.path}'):read('*a')"
 
 
 def run_python(source: str, *args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

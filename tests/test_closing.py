@@ -10,7 +10,7 @@ import pytest
 
 from threadpool_lua import PoolClosedError, ThreadPool, ThreadPoolError
 
-from .helpers import Gate
+from .helpers import Gate, run_python
 
 
 async def test_aclose_lets_queued_and_running_tasks_finish(
@@ -171,3 +171,122 @@ async def test_states_bound_the_threads(lua: str, gate: Callable[[], Gate]) -> N
         assert await waiting == "waited for a state"
         gates[1].open()
         assert await asyncio.gather(*blocked) == ["through", "through"]
+
+
+async def test_a_pool_with_paused_tasks_is_closing_until_they_have_ended(lua: str) -> None:
+    go_on = asyncio.Event()
+    pool = ThreadPool("patient", threads=1, lua=lua, functions={"wait": go_on.wait})
+    await pool.open()
+    paused = pool.submit("host.wait() return 'done'")
+    closing = asyncio.ensure_future(pool.aclose())
+    async with asyncio.timeout(10):
+        while not pool.statistics().paused:
+            await asyncio.sleep(0)
+        assert repr(pool) == "<ThreadPool 'patient' threads=1 closing>"
+        go_on.set()
+        await closing
+    assert paused.result() == "done"
+    assert repr(pool) == "<ThreadPool 'patient' threads=1 closed>"
+
+
+async def test_with_a_time_limit_all_that_has_not_ended_ends_by_a_named_error(
+    lua: str, gate: Callable[[], Gate]
+) -> None:
+    only = gate()
+    never = asyncio.Event()
+    pool = ThreadPool("hasty", threads=1, states=1, lua=lua, functions={"wait": never.wait})
+    await pool.open()
+    paused = [pool.submit("host.wait()") for _ in range(3)]
+    while pool.statistics().paused < 3:
+        await asyncio.sleep(0)
+    running = pool.submit(only.chunk)
+    await only.entered()
+    queued = [pool.submit("return 1") for _ in range(3)]
+    async with asyncio.timeout(10):
+        await pool.aclose(timeout=0.01)
+        for future in (*paused, running, *queued):
+            with pytest.raises(PoolClosedError, match='"hasty" was closed before the task had'):
+                await future
+        await pool.aclose()  # Does not wait for what it has given up.
+    only.open()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+async def test_a_time_limit_is_not_negative(pool: ThreadPool, timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must not be negative"):
+        await pool.aclose(timeout=timeout)
+    with pytest.raises(TypeError, match="timeout must be a number, not str"):
+        await pool.aclose(timeout="1")  # type: ignore[arg-type]
+    assert await pool.submit("return 1") == 1
+
+
+async def test_what_a_task_waits_for_cannot_close_its_pool(lua: str) -> None:
+    """It would wait for itself."""
+    async with ThreadPool("own", threads=1, lua=lua) as pool:
+
+        @pool.function
+        async def stop() -> None:
+            await pool.aclose()
+
+        with pytest.raises(RuntimeError, match='"own" cannot be closed by what one of its tasks'):
+            await pool.submit("host.stop()")
+        with pytest.raises(RuntimeError, match='"own" cannot be closed by what one of its tasks'):
+            await pool.submit("coroutine.yield()", on_yield=pool.aclose)
+        assert await pool.submit("return 1") == 1
+
+
+CLOSES_FOR_EVER = """
+    local _ <close> = setmetatable({}, {__close = function() while true do end end})
+    while true do host.wait() end
+"""
+
+
+def test_a_coroutine_that_closes_for_ever_holds_no_closing_up() -> None:
+    """In a process of its own: the thread that closes it never comes back."""
+    done = run_python(
+        f"""
+        import asyncio
+        from threadpool_lua import PoolClosedError, ThreadPool
+
+        async def main():
+            never = asyncio.Event()
+            functions = {{"wait": never.wait}}
+            pool = ThreadPool("stuck", threads=1, lua="lua54", functions=functions)
+            await pool.open()
+            paused = pool.submit({CLOSES_FOR_EVER!r})
+            while not pool.statistics().paused:
+                await asyncio.sleep(0)
+            await pool.aclose(timeout=0)
+            try:
+                await paused
+            except PoolClosedError as error:
+                print(error)
+
+        asyncio.run(main())
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == 'thread pool "stuck" was closed before the task had ended\n'
+
+
+async def test_closing_a_coroutine_ends_however_the_pool_closes(
+    lua: str, gate: Callable[[], Gate]
+) -> None:
+    """Even where the only thread is stuck, and nobody will come to it."""
+    only = gate()
+    pool = ThreadPool("given up", threads=1, lua=lua)
+    await pool.open()
+    coroutine = pool.create("coroutine.yield(1)")
+    assert await coroutine.resume() == 1
+    stream = pool.stream("coroutine.yield(2)")
+    assert await anext(stream) == 2
+    running = pool.submit(only.chunk)
+    await only.entered()
+    closed = coroutine.close()
+    async with asyncio.timeout(10):
+        await pool.aclose(timeout=0)
+        await closed
+        await stream.aclose()
+    with pytest.raises(PoolClosedError):
+        await running
+    only.open()

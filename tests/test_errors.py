@@ -141,12 +141,6 @@ class TestLuaError:
         )
         assert [o for o in outcomes if not isinstance(o, LuaError)] == list(range(0, 100, 2))
 
-    async def test_a_top_level_yield_has_nowhere_to_go(self, pool: ThreadPool) -> None:
-        error = await error_of(pool, "coroutine.yield(1)")
-        assert "attempt to yield from outside a coroutine" in error.message
-
-
-class TestLuaSyntaxError:
     async def test_it_names_chunk_and_line(self, pool: ThreadPool) -> None:
         with pytest.raises(LuaSyntaxError, match=r"^plugin:2: ") as caught:
             await pool.submit(Chunk("local x\nx = = 1", name="plugin"))

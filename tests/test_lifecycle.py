@@ -183,6 +183,36 @@ def test_garbage_collection_of_an_open_pool(loop: str) -> None:
     )
 
 
+def test_garbage_collection_of_a_pool_that_its_own_functions_refer_to(loop: str) -> None:
+    assert_quiet(
+        program(
+            """
+            async def main():
+                pool = ThreadPool("cycle", threads=2)
+                await pool.open()
+
+                @pool.function
+                async def twice(x):
+                    return await pool.submit("return 2 * ...", x)
+
+                assert await pool.submit("return host.twice(21)") == 42
+                await asyncio.sleep(0)  # The loop has callbacks left that know the task.
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    del pool, twice
+                    wait_until(lambda: gc.collect() and False or caught)
+                print([str(w.message) for w in caught if w.category is ResourceWarning])
+                wait_until(lambda: not pool_threads())
+                print("ok")
+
+            run(main())
+            """,
+            loop,
+        ),
+        "[\"unclosed <ThreadPool 'cycle' threads=2 0 tasks in flight>\"]\nok\n",
+    )
+
+
 def test_a_pool_that_is_dropped_still_ends_the_tasks_that_it_took(loop: str) -> None:
     assert_quiet(
         program(

@@ -53,10 +53,37 @@ def imports(path: Path) -> set[str]:
 def test_modules_import_downwards_only() -> None:
     """The pool knows nothing of lupa, a state nothing of the loop, a value nothing of either."""
     below = {
-        "_pool": {"_pace", "_threads", "_state", "_implementation", "_chunk", "_exceptions"},
+        "_pool": {
+            "_chunk",
+            "_coroutine",
+            "_exceptions",
+            "_host",
+            "_implementation",
+            "_map",
+            "_pace",
+            "_state",
+            "_statistics",
+            "_stream",
+            "_task",
+            "_threads",
+        },
         "_pace": set(),
-        "_threads": {"_state", "_exceptions"},
-        "_state": {"_values", "_implementation", "_chunk", "_function", "_exceptions", "lua"},
+        "_threads": {"_state", "_task", "_exceptions"},
+        "_coroutine": {"_task", "_state", "_host", "_exceptions"},
+        "_stream": {"_task", "_state", "_host", "_exceptions"},
+        "_map": {"_task", "_state", "_exceptions"},
+        "_task": {"_state", "_host", "_exceptions"},
+        "_state": {
+            "_chunk",
+            "_exceptions",
+            "_function",
+            "_host",
+            "_implementation",
+            "_values",
+            "lua",
+        },
+        "_host": set(),
+        "_statistics": set(),
         "_values": {"_exceptions"},
         "_implementation": set(),
         "_chunk": set(),
@@ -64,13 +91,20 @@ def test_modules_import_downwards_only() -> None:
         "_exceptions": set(),
     }
     # Names of types only, under TYPE_CHECKING.
-    typing_only = {"_pace": {"_threads"}, "_threads": {"_chunk", "_pool"}}
+    typing_only = {
+        "_pace": {"_threads"},
+        "_threads": {"_pool"},
+        "_coroutine": {"_chunk", "_pool"},
+        "_stream": {"_chunk", "_pool"},
+        "_map": {"_chunk", "_pool"},
+        "_task": {"_chunk", "_pool"},
+    }
     for module, allowed in below.items():
         found = imports(PACKAGE / f"{module}.py")
         ours = {name.removeprefix(".") for name in found if name.startswith(".")}
         assert ours <= allowed | typing_only.get(module, set()), module
         assert not any(name.split(".")[0] == "lupa" for name in found), module
-        if module in ("_state", "_values", "_implementation", "_chunk", "_exceptions"):
+        if module in ("_state", "_host", "_values", "_implementation", "_chunk", "_exceptions"):
             assert "asyncio" not in found, module
 
 

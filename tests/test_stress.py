@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from threadpool_lua import LuaError, QueueFullError, ThreadPool, ThreadPoolError
+
+from .helpers import ROOT
 
 ROUNDS = 6
 TASKS = 1500
@@ -114,3 +118,19 @@ async def test_pools_of_several_names_at_once(lua: str) -> None:
         futures = [pools[i % 8].submit("return ...", i) for i in range(4000)]
         assert await asyncio.gather(*futures) == list(range(4000))
         await asyncio.gather(*(pool.aclose() for pool in pools))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everything_that_pauses_fails_and_is_cancelled_ends(lua: str, loop: str, seed: int) -> None:
+    """`chaos.py` in a process of its own, which has the checks of Python's development mode on."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", lua, loop, str(seed)],
+        env={**os.environ, "PYTHONDEVMODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all ended\n", "")

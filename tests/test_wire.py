@@ -168,7 +168,7 @@ class TestDamage:
     )
     def test_the_reader_in_lua(self, state: State, message: bytes, checked: bool) -> None:
         state.run("return 1", ())
-        outcome = state._start_packed(state._slots["return 1"], message, checked)
+        outcome = state._step_packed(state._slots["return 1"], message, checked)
         assert outcome == 1 or outcome[1]
         assert state.run("return ...", ([1, {"a": None}],)) == [1, {"a": None}]
 
@@ -178,7 +178,7 @@ class TestDamage:
         self, state: State, message: bytes, checked: bool
     ) -> None:
         state.run("return 1", ())
-        outcome = state._start_packed(state._slots["return 1"], message, checked)
+        outcome = state._step_packed(state._slots["return 1"], message, checked)
         assert outcome == 1 or outcome[1]
 
     @fuzz

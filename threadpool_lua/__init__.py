@@ -1,7 +1,9 @@
 """nginx's thread pools for asyncio: named pools of threads that run Lua."""
 
 from ._chunk import Chunk as Chunk
+from ._coroutine import Coroutine as Coroutine
 from ._exceptions import (
+    CoroutineError as CoroutineError,
     InitError as InitError,
     LuaError as LuaError,
     LuaSyntaxError as LuaSyntaxError,
@@ -11,14 +13,20 @@ from ._exceptions import (
     ThreadPoolError as ThreadPoolError,
 )
 from ._pool import ThreadPool as ThreadPool
+from ._statistics import PoolStatistics as PoolStatistics
+from ._stream import Stream as Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
     # pools
     "Chunk",
+    "Coroutine",
+    "PoolStatistics",
+    "Stream",
     "ThreadPool",
     # errors
+    "CoroutineError",
     "InitError",
     "LuaError",
     "LuaSyntaxError",

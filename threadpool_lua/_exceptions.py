@@ -6,6 +6,7 @@ ThreadPoolError
 │   └── LuaSyntaxError       the Lua code of a task does not compile
 ├── InitError                the pool's ``init`` chunk failed in a new state
 ├── MarshalError             a value cannot cross between Python and Lua (also a TypeError)
+├── CoroutineError           a coroutine that runs or has ended is resumed (also a RuntimeError)
 ├── QueueFullError           the pool's queue holds ``max_queue`` tasks
 └── PoolClosedError          the pool is not open, or it closed before the task could run
 """
@@ -53,6 +54,8 @@ class LuaError(ThreadPoolError):
         self.chunk = chunk
         self.line = line
         self.traceback = traceback
+        # Of the Python exception that Lua has let through, in the task that it was raised in.
+        self._exception_number: int | None = None
         if traceback:
             self.add_note(traceback)
 
@@ -86,6 +89,23 @@ class MarshalError(ThreadPoolError, TypeError):
     The text names the direction and the path of the offending value, as in
     ``argument 2: ['users'][3]: cannot pass a function``.
     """
+
+
+class CoroutineError(ThreadPoolError, RuntimeError):
+    """
+    Raised when a coroutine that cannot be resumed is resumed.
+
+    Attributes:
+        status: its status: "queued", "running", "success", "failed" or "destroyed".
+    """
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def __str__(self) -> str:
+        # Lua's own words, but for the status.
+        return f"cannot resume a coroutine whose status is {self.status!r}"
 
 
 class QueueFullError(ThreadPoolError):

@@ -7,20 +7,30 @@ import os
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from . import _implementation
 from ._chunk import Chunk
+from ._coroutine import Coroutine, SteppedTask
 from ._exceptions import PoolClosedError, QueueFullError, ThreadPoolError
+from ._host import HostFunctions
+from ._map import Map
 from ._pace import Pace
 from ._state import CALL, StateOptions
-from ._threads import Task, Threads
+from ._statistics import PoolStatistics
+from ._stream import Stream, StreamedTask
+from ._task import PAUSED, Close, Task, Visit
+from ._threads import VISIT, Queued, Threads
 
 _DRAINED_AT_ONCE: Final = 1000  # completions; then other callbacks of the loop get their turn
+_GRACE: Final = 1.0  # seconds that what has been cancelled has to end, where the time is over
 _TAKES_NOTHING: Final = -1  # the bound on tasks in flight of a pool that is not open
+
+_FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
 
 class ThreadPool:
@@ -49,9 +59,12 @@ class ThreadPool:
             of that state.
         states: how many Lua states there may be at most; by default as many as threads. Each
             running task has one to itself, so a pool with fewer states than threads starts only
-            as many threads as it has states.
+            as many threads as it has states. A task that runs for long delays those that are
+            paused in its state; with more states than threads it meets fewer of them.
         encoding: how Lua strings become Python's: ``"utf-8"`` makes them ``str``, ``None``
             ``bytes``.
+        functions: Python functions that Lua code calls, by the name that they have there:
+            ``{"fetch_user": fetch_user}`` makes ``host.fetch_user(id)``. See `function`.
 
     Raises:
         TypeError: an argument is of the wrong type.
@@ -76,11 +89,22 @@ class ThreadPool:
         init: str | Chunk | None = None,
         states: int | None = None,
         encoding: str | None = "utf-8",
+        functions: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         # The mutable state, all of it the loop's alone.
         self._refusal = "is not open"  # why the pool takes nothing
         self._closed = False
-        self._in_flight = 0  # tasks submitted whose completion the loop has not seen
+        # What ends the future of a task that pauses, when it is no longer waited for.
+        self._end: Callable[[asyncio.Future[Any]], object] | None = None
+        # Tasks that have been put into the queue, and have not ended or paused since as far as
+        # the loop has seen.
+        self._in_flight = 0
+        # Tasks that wait for Python code on the loop, in the order in which they began to: what
+        # they wait for may be a queue, which is left the quickest in that order.
+        self._paused: dict[Task, None] = {}
+        self._calls_ending: set[asyncio.Future[Any]] = set()  # that code, where it was cancelled
+        self._closings: set[asyncio.Future[None]] = set()  # of coroutines that are being closed
+        self._gave_up = False  # whether it was closed while Lua code ran that cannot be stopped
         self._waiters: deque[asyncio.Future[None]] = deque()  # in `room`, first come first
         self._scan_in = 0  # refusals until cancelled tasks are looked for once more
 
@@ -101,6 +125,11 @@ class ThreadPool:
             _check(states, "states", int, at_least=1)
         if encoding not in ("utf-8", None):
             raise ValueError(f"encoding must be 'utf-8' or None, not {encoding!r}")
+        if functions is not None and not isinstance(functions, Mapping):
+            raise TypeError(f"functions must be a mapping, not {type(functions).__name__}")
+        self._functions = HostFunctions()
+        for name_in_lua, function in (functions or {}).items():
+            self._functions.register(name_in_lua, function)
 
         implementation = _implementation.load(lua)
         if package_cpath is not None:
@@ -114,7 +143,9 @@ class ThreadPool:
             package_cpath=None if package_cpath is None else package_cpath.encode(),
             init=Chunk(init, "init") if isinstance(init, str) else init,
             as_text=encoding is not None,
+            functions=weakref.ref(self._functions),
         )
+        self._max_states = threads if states is None else states
 
     @property
     def name(self) -> str:
@@ -131,11 +162,14 @@ class ThreadPool:
         """
         if self._threads is not None:
             raise ThreadPoolError(f'thread pool "{self._name}" cannot be opened twice')
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self._callback_context = copy_context()
         self._create_future = loop.create_future
         if loop.get_debug():
             self._create_future = partial(_create_future_here, loop, self._name)
-        self._threads = threads = Threads(self._name, self._thread_count, self._options, loop)
+        self._threads = threads = Threads(
+            self._name, self._thread_count, self._max_states, self._options, loop
+        )
         self._pace = Pace(threads)
         self._ready = threads.ready
         self._idle = threads.idle
@@ -151,22 +185,67 @@ class ThreadPool:
             raise PoolClosedError(self._name)
         self._limit = self._thread_count + self._max_queue
 
-    async def aclose(self) -> None:
+    async def aclose(self, timeout: float | None = None) -> None:
         """
-        Take no more tasks, let those queued and running finish, and end the threads.
+        Take no more tasks, let those there are finish, paused ones too, and end the threads.
 
-        Cancelling it leaves the pool closing; calling it again waits again.
+        A `Coroutine` or a `Stream` that waits for its owner has nothing to finish: it is ended.
+
+        Cancelling this leaves the pool closing; calling it again waits again.
+
+        Args:
+            timeout: how many seconds tasks have to finish; ``None`` sets no limit. Those that have
+                not finished by then end with `PoolClosedError`; Lua code that still runs cannot be
+                stopped, and is not waited for: its thread ends after it.
+
+        Raises:
+            RuntimeError: a function that a task of the pool waits for has called this.
+            TypeError: `timeout` is no number.
+            ValueError: it is negative.
         """
+        if timeout is not None:
+            if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+                raise TypeError(f"timeout must be a number, not {type(timeout).__name__}")
+            if not timeout >= 0:
+                raise ValueError(f"timeout must not be negative, not {timeout!r}")
+        threads = self._threads
+        if threads is None or self not in _open_pools:
+            self._close()
+            return
+        if self._serves(asyncio.current_task()):
+            raise RuntimeError(
+                f'thread pool "{self._name}" cannot be closed by what one of its tasks waits for'
+            )
         self._close()
-        if self._threads is not None and self in _open_pools:
-            await asyncio.shield(self._threads.exited)
-            # What is left of the threads is their very last steps.
-            for worker in self._threads.workers:
-                if worker.thread.ident is not None:
-                    worker.thread.join()
-            while self._threads.done:
-                self._drain()
-            _open_pools.discard(self)
+        if timeout is not None:
+            await asyncio.wait([threads.exited], timeout=timeout)
+            if not threads.exited.done():
+                await self._end_all(self._set_too_late)
+        if not self._gave_up:
+            await asyncio.shield(threads.exited)
+        await self._finish_closing()
+
+    async def _finish_closing(self) -> None:
+        """See to what is left when the threads have left, or when they are not waited for."""
+        threads = self._threads
+        assert threads is not None
+        while threads.done:
+            self._drain()
+        for closed in self._closings:  # The states are closed, or nobody will come to them.
+            if not closed.done():
+                closed.set_result(None)
+        if self._calls_ending:
+            is_forced = self._end is not None
+            await asyncio.wait(self._calls_ending, timeout=_GRACE if is_forced else None)
+        if self._gave_up:
+            return
+        # What is left of the threads is their very last steps.
+        for worker in threads.workers:
+            if worker.thread.ident is not None:
+                worker.thread.join()
+        while threads.done:
+            self._drain()
+        _open_pools.discard(self)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -181,18 +260,31 @@ class ThreadPool:
         """
         Close the pool.
 
-        Without an exception this is `aclose`. With one, what is queued is cancelled first; when
-        the block itself was cancelled (or interrupted), running tasks are cancelled as well: Lua
-        code that cannot be stopped is not waited for, its thread ends after it.
+        Without an exception this is `aclose`. With one, what is queued or paused is cancelled
+        first; when the block itself was cancelled (or interrupted), running tasks are cancelled as
+        well: Lua code that cannot be stopped is not waited for, its thread ends after it.
         """
         self._close()
-        if kind is not None:
-            self._cancel_queued()
-            if not issubclass(kind, Exception) and await self._cancel_running():
-                return
-        await self.aclose()
+        if self._threads is not None and kind is not None:
+            if not issubclass(kind, Exception):
+                await self._end_all(_cancel)
+            else:
+                self._end_all_that_do_not_run(_cancel)
+        try:
+            await self.aclose()
+        except asyncio.CancelledError:
+            # An error of the block matters more, as it does to asyncio.TaskGroup. That the tasks
+            # above are cancelled may be the very reason why anyio's cancels this.
+            if not isinstance(error, Exception):
+                raise
 
-    def submit(self, chunk: str | Chunk, /, *args: object) -> asyncio.Future[Any]:
+    def submit(
+        self,
+        chunk: str | Chunk,
+        /,
+        *args: object,
+        on_yield: Callable[..., object] | None = None,
+    ) -> asyncio.Future[Any]:
         """
         Queue a task that runs `chunk` on a pool thread.
 
@@ -201,26 +293,39 @@ class ThreadPool:
         Args:
             chunk: Lua source, or a `Chunk`. ``...`` in it is the arguments.
             args: the arguments: ``None``, bool, int, float, str, bytes, lists and dicts.
+            on_yield: what is called on the loop, in the context of the caller, with the values
+                that the chunk yields by ``coroutine.yield``. What it returns is what that returns
+                in Lua, a tuple as several values; an ``async`` function is awaited. An exception
+                of it ends the task. Without it, the loop resumes the task with nothing, after all
+                that was ready before it.
 
         Returns:
             A future. Its result is what the chunk returns: ``None`` for no value, the value itself
             for one, a tuple for several. Cancelling it takes the task out of the queue, or
             abandons it when it runs. Its exception is one of those below.
 
-            - `LuaError`: the Lua code failed.
+            - `LuaError`: the Lua code failed. If it let an exception of a host function through,
+              it is that exception.
             - `LuaSyntaxError`: it does not compile.
             - `MarshalError`: an argument or a result cannot cross between Python and Lua.
             - `InitError`: the pool's ``init`` chunk failed.
             - `TypeError`: `chunk` is neither str nor `Chunk`.
             - `ValueError`: `chunk` is bytecode, or cannot be encoded as UTF-8.
+            - `PoolClosedError`: the pool was closed with a time limit that the task exceeded.
 
         Raises:
             QueueFullError: `max_queue` tasks wait already.
             PoolClosedError: the pool is not open.
+            TypeError: `on_yield` cannot be called.
         """
-        if self._in_flight >= self._limit and self._is_full():
-            raise QueueFullError(self._name, self._max_queue, self._in_flight - self._thread_count)
+        if self._in_flight >= self._limit:
+            self._check_room()
         future = self._create_future()
+        if on_yield is not None or self._functions:
+            if on_yield is not None and not callable(on_yield):
+                raise TypeError(f"on_yield cannot be called: {on_yield!r}")
+            self._put(future, Task(self, future, chunk, args, copy_context(), on_yield))
+            return future
         self._in_flight += 1
         self._ready.append((future, chunk, args, self))
         if self._idle:
@@ -247,6 +352,129 @@ class ThreadPool:
         if not isinstance(module, str) or not isinstance(function, str):
             raise TypeError("the names of a module and of its function are str")
         return self.submit(CALL, module, function, *args)
+
+    def create(self, chunk: str | Chunk, /) -> Coroutine:
+        """
+        Make a coroutine that is resumed step by step, as lua-resty-threadpool's ``create`` does.
+
+        Args:
+            chunk: Lua source, or a `Chunk`; ``...`` in it is the arguments of the first
+                `Coroutine.resume`.
+
+        Raises:
+            PoolClosedError: the pool is not open.
+        """
+        self._check_open()
+        return Coroutine(SteppedTask(self, chunk))
+
+    def stream(self, chunk: str | Chunk, /, *args: object, prefetch: int = 0) -> Stream:
+        """
+        Run a task, and iterate over what it yields: ``async for row in pool.stream(...)``.
+
+        A row is ``None`` for a yield of no value, the value itself for one, a tuple for several.
+        What the chunk returns at its end is no row. Leaving the loop ends the task.
+
+        Args:
+            chunk: Lua source, or a `Chunk`.
+            args: its arguments.
+            prefetch: how many rows Lua may yield before they are asked for. With 0 it computes a
+                row when the consumer waits for it, and at no other time.
+
+        Returns:
+            The stream. The task begins with its first step, which raises `QueueFullError` if
+            `max_queue` tasks wait already. What the task fails with, the step raises for which
+            there is no row.
+
+        Raises:
+            PoolClosedError: the pool is not open.
+            TypeError: `prefetch` is no int.
+            ValueError: `prefetch` is negative.
+        """
+        _check(prefetch, "prefetch", int, at_least=0)
+        self._check_open()
+        return Stream(StreamedTask(self, chunk, args, prefetch))
+
+    def map(
+        self,
+        chunk: str | Chunk,
+        items: Iterable[object] | AsyncIterable[object],
+        /,
+        *,
+        ordered: bool = True,
+        in_flight: int = 1024,
+    ) -> AsyncIterator[Any]:
+        """
+        Run a task for each item of an iterable: ``async for result in pool.map(chunk, items)``.
+
+        Quick tasks are run many at a time, by one thread in one go, which costs a fraction of as
+        many calls of `submit`. Tasks that pause wait side by side.
+
+        Args:
+            chunk: Lua source, or a `Chunk`; ``...`` in it is one item.
+            items: an iterable, of any length, which is read on the loop; or an asynchronous one.
+            ordered: whether results come in the order of the items, or as they are there.
+            in_flight: how many items at most have been taken from the iterable and their results
+                not been consumed.
+
+        Returns:
+            An asynchronous iterator of what the tasks return, in the form that `submit` has. The
+            first error of a task, or of the iterable, ends it, in the place of that result. Leaving
+            it cancels what is on its way.
+
+        Raises:
+            PoolClosedError: the pool is not open.
+            TypeError: `items` is not iterable, or `in_flight` is no int.
+            ValueError: `in_flight` is less than 1.
+        """
+        _check(in_flight, "in_flight", int, at_least=1)
+        if not isinstance(items, Iterable | AsyncIterable):
+            raise TypeError(f"items must be iterable, not {type(items).__name__}")
+        self._check_open()
+        return Map(self, chunk, ordered, in_flight).results(items)
+
+    def function(self, function: _FunctionT, /, *, name: str | None = None) -> _FunctionT:
+        """
+        Make a Python function callable by Lua code, as ``host.`` and its name; a decorator.
+
+        To Lua it is an ordinary function. A plain one runs on the pool thread; an ``async def``
+        one runs on the loop while its Lua task is paused. Both run in the context (`contextvars`)
+        of who submitted the task. A tuple that it returns is several values, anything else one.
+
+        An exception that it raises is an error in Lua, a table with the fields ``type`` and
+        ``message``, which ``tostring`` shows as ``ValueError: ...``. If Lua code lets it through,
+        awaiting the task raises the exception itself, with the Lua traceback as a note.
+
+        Args:
+            function: the function.
+            name: its name in Lua; by default its own. One that is registered already means this
+                function from now on.
+
+        Returns:
+            The function itself.
+
+        Raises:
+            TypeError: it cannot be called, or has no name of its own and is given none.
+        """
+        if name is None and callable(function):
+            name = getattr(function, "__name__", None)
+            if name is None or not name.isidentifier():
+                raise TypeError(f"this function has no name that Lua could use: {function!r}")
+        self._functions.register(name, function)
+        return function
+
+    def statistics(self) -> PoolStatistics:
+        """Return what the pool does now."""
+        threads = self._threads
+        workers = threads.workers if threads is not None else ()
+        states = list(threads.states) if threads is not None else []
+        return PoolStatistics(
+            threads=self._thread_count,
+            states=len(states),
+            in_flight=self._in_flight,
+            running=sum(worker.task is not None for worker in workers),
+            paused=len(self._paused),
+            coroutines=sum(state.coroutines for state in states),
+        )
 
     async def room(self) -> None:
         """
@@ -278,9 +506,11 @@ class ThreadPool:
         if self._threads is None:
             state = "not open"
         elif self._limit == _TAKES_NOTHING:
-            state = "closed"
+            state = "closed" if self._threads.exited.done() else "closing"
         else:
             state = f"{self._in_flight} tasks in flight"
+            if self._paused:
+                state += f", {len(self._paused)} paused"
         return f"<ThreadPool {self._name!r} threads={self._thread_count} {state}>"
 
     def __del__(self) -> None:
@@ -296,22 +526,34 @@ class ThreadPool:
         self._threads.notified = False
         done = self._threads.done
         count = min(len(done), _DRAINED_AT_ONCE)
-        self._in_flight -= count
-        for _ in range(count):
-            future, result, error = done.popleft()
-            try:
-                if error is None:
-                    future.set_result(result)
-                else:
-                    future.set_exception(error)
-            except asyncio.InvalidStateError:
-                pass  # It was cancelled: nobody waits for the outcome.
-        self._pace.note(count)
-        if self._waiters:
-            self._grant_room()
-        if done and not self._threads.notified:
-            self._threads.notified = True
-            asyncio.get_running_loop().call_soon(self._drain)
+        ended = 0
+        try:
+            for _ in range(count):
+                future, result, error = done.popleft()
+                ended += 1
+                try:
+                    if error is None:
+                        future.set_result(result)
+                    elif error is PAUSED:
+                        ended -= 1
+                        self._in_flight -= 1
+                        future.paused(result)
+                    elif isinstance(error, asyncio.CancelledError):
+                        future.cancel()
+                    else:
+                        future.set_exception(error)
+                except asyncio.InvalidStateError:
+                    pass  # It was cancelled: nobody waits for the outcome.
+        finally:
+            # Not before: what pauses must not find that nothing is left to do.
+            self._in_flight -= ended
+            self._pace.note(count)
+            if self._waiters:
+                self._grant_room()
+            if done and not self._threads.notified:
+                self._threads.notified = True
+                self._loop.call_soon(self._drain)
+            self._stop_if_done()
 
     def _is_full(self) -> bool:
         """Return whether the queue has no room, once it is rid of cancelled tasks; may raise."""
@@ -322,16 +564,16 @@ class ThreadPool:
             # Looking at the whole queue is paid for by the refusals in between.
             self._scan_in -= 1
             if self._scan_in < 0:
-                self._remove_from_queue(lambda task: task[0].cancelled())
+                self._remove_from_queue(_is_new_and_cancelled)
                 self._scan_in = len(self._ready) // 8
                 self._grant_room()
         return self._in_flight >= self._limit
 
-    def _remove_from_queue(self, unwanted: Callable[[Task], bool]) -> list[Task]:
+    def _remove_from_queue(self, unwanted: Callable[[Queued], bool]) -> list[Queued]:
         """Take the `unwanted` tasks out of the queue, and return them."""
         # From the right, so that the threads, which take from the left, keep the order.
-        kept: list[Task] = []
-        removed: list[Task] = []
+        kept: list[Queued] = []
+        removed: list[Queued] = []
         while True:
             try:
                 task = self._ready.pop()
@@ -353,39 +595,109 @@ class ThreadPool:
             if not waiter.done():
                 self._in_flight += 1
                 waiter.set_result(None)
+        self._stop_if_done()
+
+    def _check_open(self) -> None:
+        if self._limit == _TAKES_NOTHING:
+            raise PoolClosedError(self._name, self._refusal)
+
+    def _check_room(self) -> None:
+        """Raise what `submit` does if the pool takes no new task."""
+        if self._is_full():
+            raise QueueFullError(self._name, self._max_queue, self._in_flight - self._thread_count)
+
+    def _put(self, future: asyncio.Future[Any], visit: Visit) -> None:
+        """Have a thread begin or go on with something that `future` tells the end of."""
+        self._in_flight += 1
+        self._ready.append((future, VISIT, visit, self))
+        if self._idle:
+            self._wake()
+
+    def _put_by_thread(self, future: asyncio.Future[Any], visit: Visit) -> None:
+        """Do that on a thread, which goes on to take it; the loop counts it when it hears of it."""
+        self._ready.append((future, VISIT, visit, self))
+
+    def _visit(self, visit: Visit, done: asyncio.Future[None] | None = None) -> None:
+        """Have a thread do something in a state that is no task, and `done` be done after it."""
+        if self._threads is None or self._threads.is_stopping:
+            # The states are closed, and all that is in them.
+            if done is not None:
+                done.set_result(None)
+        elif done is not None:
+            self._closings.add(done)
+            done.add_done_callback(self._closings.discard)
+            self._put(done, visit)
+        else:
+            self._ready.append((None, VISIT, visit, self))
+            if self._idle:
+                self._wake()
+
+    def _serves(self, caller: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task of the pool waits for what runs in an asyncio task."""
+        return caller is not None and any(task.is_served_by(caller) for task in self._paused)
 
     def _close(self) -> None:
-        """Take no more tasks, and let the threads leave once the queue is empty."""
+        """Take no more tasks, and let the threads leave once there is nothing more to do."""
         self._limit = _TAKES_NOTHING
         if self._threads is None:
             return
         if not self._closed:
             self._closed = True
             self._refusal = "is closed"
-        self._threads.stop()
+        self._stop_if_done()
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(PoolClosedError(self._name))
 
-    def _cancel_queued(self) -> None:
-        if self._threads is not None:
-            for future, *_ in self._remove_from_queue(lambda task: True):
-                future.cancel()
+    def _stop_if_done(self) -> None:
+        """Let the threads leave, if the pool is closed and nothing is left to do."""
+        if self._closed and not self._in_flight and not self._paused and self._threads is not None:
+            self._threads.stop()
 
-    async def _cancel_running(self) -> bool:
-        """Cancel the tasks that run now, and return whether there are any."""
+    def _set_too_late(self, future: asyncio.Future[Any]) -> None:
+        future.set_exception(PoolClosedError(self._name, "was closed before the task had ended"))
+
+    def _end_all_that_do_not_run(self, end: Callable[[asyncio.Future[Any]], object]) -> None:
+        """Call `end` for the future of all that is queued or paused, or pauses from now on."""
         assert self._threads is not None
+        self._end = end
+        for future, *_ in self._remove_from_queue(_is_new):
+            _end_if_not_done(future, end)
+        # Those that were to go on have a coroutine, which a thread will close.
+        for future, _, visit, _ in list(self._ready):
+            if isinstance(visit, Task):
+                _end_if_not_done(future, end)
+        for task in list(self._paused):
+            _end_if_not_done(task.future, end)
+            task.end()
+        self._stop_if_done()
+
+    async def _end_all(self, end: Callable[[asyncio.Future[Any]], object]) -> None:
+        """Do that for all, and give up those that run and cannot be stopped."""
+        threads = self._threads
+        assert threads is not None
+        self._end_all_that_do_not_run(end)
         while True:
-            completed = {id(future) for future, *_ in list(self._threads.done)}
-            tasks = [worker.task for worker in self._threads.workers]
-            running = [task[0] for task in tasks if task and id(task[0]) not in completed]
+            set_aside = [task for state in list(threads.states) for task in list(state.aside)]
+            for future, _, visit, _ in set_aside:
+                if isinstance(visit, Task):
+                    _end_if_not_done(future, end)
+            waiting = {task[0] for task in (*list(self._ready), *set_aside)}
+            completed = {getattr(what, "future", what) for what, *_ in list(threads.done)}
+            entered = [task for worker in threads.workers if (task := worker.task) is not None]
+            closing = {task[0] for task in entered if isinstance(task[2], Close)}
+            running = {task[0] for task in entered} - closing - waiting - completed
             for future in running:
-                future.cancel()
-            if len(running) >= self._in_flight - len(completed):
-                return bool(running)
+                _end_if_not_done(future, end)
+            if len((waiting | completed | closing | running) - {None}) >= self._in_flight:
+                break
             # A thread has taken a task and not yet come to note it: it needs the GIL for that.
             await asyncio.sleep(0)
+        threads.stop()
+        # Coroutines are closed in a moment, unless a to-be-closed variable takes its time.
+        await asyncio.wait([threads.exited], timeout=0 if running else _GRACE)
+        self._gave_up = not threads.exited.done()
 
 
 # The pools whose threads may still run.
@@ -416,6 +728,26 @@ def _create_future_here(loop: asyncio.AbstractEventLoop, name: str) -> asyncio.F
             "threads can use asyncio.run_coroutine_threadsafe()"
         )
     return loop.create_future()
+
+
+def _is_new(task: Queued) -> bool:
+    """Tell whether what is in the queue has not begun, so that nobody need hear of its end."""
+    return task[1] is not VISIT or task[2].state is None
+
+
+def _is_new_and_cancelled(task: Queued) -> bool:
+    return task[0] is not None and task[0].cancelled() and _is_new(task)
+
+
+def _cancel(future: asyncio.Future[Any]) -> None:
+    future.cancel()
+
+
+def _end_if_not_done(
+    future: asyncio.Future[Any] | None, end: Callable[[asyncio.Future[Any]], object]
+) -> None:
+    if future is not None and not future.done():
+        end(future)
 
 
 def _check(value: object, parameter: str, kind: type, at_least: int | None = None) -> None:

@@ -1,9 +1,12 @@
-"""A Lua state and the tasks that it runs: the only user of lupa."""
+"""A Lua state and the tasks that it starts and resumes: the only user of lupa."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import sleep
@@ -13,11 +16,16 @@ from . import _values as values
 from ._chunk import Chunk
 from ._exceptions import LuaError, LuaSyntaxError, MarshalError
 from ._function import Function
+from ._host import HostFunction, HostFunctions
 from ._implementation import Implementation
 from .lua import source
 
-# How a step ended, where it did not end with nothing or one plain value: see dispatcher.lua.
-_PACKED, _SLICED, _LARGE, _FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _REFUSED_RESULT = range(1, 8)
+# How values leave a step, where it is not nothing or one plain value: see encode.lua.
+_NOTHING, _PLAIN, _PACKED, _SLICED, _LARGE, _REFUSED = range(1, 7)
+# How else a step ends: see dispatcher.lua.
+_FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _YIELDED, _YIELDED_ONE, _CALLED = range(7, 13)
+
+_logger = logging.getLogger("threadpool_lua")
 
 _MAX_ARGUMENTS = 7000  # that all implementations take; as in dispatcher.lua
 _CHUNKS_KEPT = 1000  # compiled chunks in one state; a guess at what a service has in use
@@ -27,6 +35,10 @@ _bytecode: dict[tuple[str, str], bytes] = {}  # of our own Lua files, by impleme
 
 CALL: Final = Chunk(source("call.lua"), "threadpool_lua/call.lua")
 """Calls a function of a module: the arguments are both names and the function's own arguments."""
+
+
+def _no_functions() -> HostFunctions:
+    return HostFunctions()
 
 
 @dataclass(frozen=True)
@@ -40,13 +52,47 @@ class StateOptions:
     as_text: bool
     """Whether Lua strings become ``str`` (UTF-8), or else ``bytes``."""
 
+    functions: Callable[[], HostFunctions | None] = _no_functions
+    """A weak reference to the host functions. More may come while the pool is open."""
+
+
+class Pause:
+    """
+    What a step of a task returns that has not ended: its coroutine waits to be resumed.
+
+    Attributes:
+        place: the number of its coroutine in the state.
+        function: the function that it calls, or None if it has yielded.
+        values: the function's arguments, or the yielded values.
+        refusal: why the values cannot cross, if they cannot.
+    """
+
+    __slots__ = ("function", "place", "refusal", "values")
+
+    def __init__(
+        self,
+        place: int,
+        function: HostFunction | None,
+        values: Sequence[Any],
+        refusal: MarshalError | None = None,
+    ) -> None:
+        self.place = place
+        self.function = function
+        self.values = values
+        self.refusal = refusal
+
+
+YIELDED: Final = object()
+"""What `State.resume` returns, instead of a `Pause`, when a task has yielded as most do."""
+
 
 class State:
     """
     One Lua state, entered by one thread at a time.
 
     It is made, used and closed on pool threads only: touching any object of lupa can block until
-    Lua code returns.
+    Lua code returns. A thread enters it by its `lock`; only `lock` and `aside` are for threads
+    that have not.
 
     Raises:
         LuaError: the ``init`` chunk failed.
@@ -55,11 +101,20 @@ class State:
 
     __slots__ = (
         "_as_text",
+        "_batch",
+        "_batch_on",
+        "_batch_result",
+        "_batch_stopped",
         "_close",
+        "_close_task",
         "_compile",
+        "_define",
+        "_defined",
         "_export",
         "_fetch",
         "_fetch_slice",
+        "_forget_batch",
+        "_functions",
         "_implementation",
         "_import",
         "_integers",
@@ -67,11 +122,36 @@ class State:
         "_max_integer",
         "_min_integer",
         "_slots",
-        "_start",
-        "_start_packed",
+        "_step",
+        "_step_packed",
+        "_throw",
+        "aside",
+        "coroutines",
+        "function_count",
+        "is_closed",
+        "lock",
+        "yielded",
     )
 
     def __init__(self, options: StateOptions) -> None:
+        self.lock = threading.Lock()
+        """Held by the thread that has entered the state."""
+
+        self.aside: deque[Any] = deque()
+        """What has to be done in this state, and was taken from the queue while it was entered."""
+
+        self.coroutines = 0
+        """How many tasks that have begun here wait to be resumed."""
+
+        self.function_count = 0
+        """How many host functions Lua knows."""
+
+        self.is_closed = False
+        """Whether nobody will enter the state any more."""
+
+        self.yielded: tuple[Any, ...] = ()
+        """The values that were yielded, when `resume` has returned `YIELDED`."""
+
         runtime = options.implementation.module.LuaRuntime(
             # Strings cross as bytes, so that any string does, and lupa raises nothing of its own.
             encoding=None,
@@ -93,13 +173,24 @@ class State:
         rules = load("values.lua")
         read = load("reader.lua", wire, rules, depth)
         write, self._fetch_slice = load("writer.lua", wire, rules, depth)
+        coroutines = load("coroutines.lua")
+        encoding = load("encode.lua", write, wire[b"address"], options.as_text)
+        host = load("host.lua", coroutines)
         environments = load("environments.lua", rules, options.package_path, options.package_cpath)
         functions = load("functions.lua", rules, environments, depth, _OURS)
         (
             self._compile,
-            self._start,
-            self._start_packed,
+            self._step,
+            self._step_packed,
+            self._throw,
+            self._close_task,
+            self._batch,
+            self._batch_on,
+            self._batch_result,
+            self._batch_stopped,
+            self._forget_batch,
             self._fetch,
+            self._define,
             self._export,
             self._import,
             init,
@@ -108,12 +199,17 @@ class State:
             "dispatcher.lua",
             read,
             write,
-            wire[b"address"],
+            encoding,
             environments,
             functions,
+            coroutines,
+            host,
+            rules,
             options.as_text,
             _OURS,
         )
+        self._functions = options.functions
+        self._defined: set[bytes] = set()
         self._implementation = options.implementation.name
         self._lupa_error = options.implementation.module.LuaError
         self._slots: dict[Chunk | Function | str, int] = {}
@@ -121,14 +217,22 @@ class State:
         self._min_integer = self._integers[0]
         self._max_integer = self._integers[-1]
         self._as_text = options.as_text
+        self.define_functions()
         if options.init is not None:
             failure = init(options.init.source, options.init.chunkname)
             if failure is not None:
                 raise self._failure(failure)
 
+    def define_functions(self) -> None:
+        """Give Lua the host functions that have come since."""
+        for name in (self._functions() or {}).keys() - self._defined:
+            self._define(name)
+            self._defined.add(name)
+        self.function_count = len(self._defined)
+
     def run(self, chunk: Chunk | Function | str, args: tuple[object, ...]) -> object:
         """
-        Run a task to its end and return its result.
+        Start a task, and return its result or, if it pauses, a `Pause`.
 
         Raises:
             LuaError: the code failed or does not compile.
@@ -146,16 +250,16 @@ class State:
                 kind = type(arg)
                 if kind is int:
                     if not self._min_integer <= arg <= self._max_integer:  # type: ignore[operator]
-                        result = self._run_packed(slot, chunk, args)
+                        result = self._packed_step(slot, args, chunk is CALL)
                         break
                 elif kind is str or kind is bytes:
-                    result = self._run_encoded(slot, chunk, args)
+                    result = self._encoded_step(slot, args, chunk is CALL)
                     break
                 elif kind not in values.PLAIN_TYPES:
-                    result = self._run_packed(slot, chunk, args)
+                    result = self._packed_step(slot, args, chunk is CALL)
                     break
             else:
-                result = self._start(slot, *args)
+                result = self._step(slot, *args)
         except self._lupa_error as error:
             if len(args) > _MAX_ARGUMENTS:
                 raise MarshalError(f"{len(args)} arguments: too many") from None
@@ -163,12 +267,142 @@ class State:
         kind = type(result)
         if kind is tuple:
             if result[0] != _PACKED:
-                return self._outcome(result, len(args))
+                return self._outcome(result)
             results = values.unpack(result[1])
             return results[0] if len(results) == 1 else tuple(results)
         if kind is bytes and self._as_text:
             return values.text(result)
         return result
+
+    def accepts(self, args: Any) -> bool:
+        """Tell whether a task can be started or resumed with these values."""
+        try:
+            values.pack_checked(args, self._integers, 1, "argument")
+        except MarshalError:
+            return False
+        return len(args) <= _MAX_ARGUMENTS
+
+    def resume(self, place: int, args: tuple[object, ...]) -> object:
+        """
+        Resume a task that has yielded.
+
+        Args:
+            place: that of its `Pause`.
+            args: what its ``coroutine.yield`` returns.
+
+        Returns:
+            What `run` does, or `YIELDED`, where the task waits in the same place again; or a
+            `MarshalError`, if `args` cannot cross and the task still waits for others.
+
+        Raises:
+            LuaError: the code failed.
+            MarshalError: a result cannot cross.
+        """
+        try:
+            for arg in args:
+                kind = type(arg)
+                if kind is int:
+                    if not self._min_integer <= arg <= self._max_integer:  # type: ignore[operator]
+                        result = self._packed_step(-place, args)
+                        break
+                elif kind not in values.PLAIN_TYPES:
+                    result = self._encoded_step(-place, args)
+                    break
+            else:
+                result = self._step(-place, *args)
+        except MarshalError as error:
+            return error.with_traceback(None)  # It would lead to objects of lupa.
+        except self._lupa_error as error:
+            if len(args) > _MAX_ARGUMENTS:
+                return MarshalError(f"{len(args)} arguments: too many")
+            result = error
+        if type(result) is tuple and result[0] == _YIELDED_ONE:
+            value = result[1]
+            if type(value) is not bytes or not self._as_text:
+                self.yielded = (value,)
+                return YIELDED
+        return self._ended_or_paused(place, result)
+
+    def answer(self, place: int, results: tuple[object, ...]) -> object:
+        """Do what `resume` does for a task that has called a host function."""
+        try:
+            # The first is not the function's, but tells that it has not failed.
+            result = self._encoded_step(-place, (True, *results), is_answer=True)
+        except MarshalError as error:
+            return error.with_traceback(None)
+        except self._lupa_error as error:
+            if len(results) > _MAX_ARGUMENTS:
+                return MarshalError(f"{len(results)} results: too many")
+            result = error
+        return self._ended_or_paused(place, result)
+
+    def throw(self, place: int, number: int, error: Exception) -> object:
+        """
+        Resume a task that has called a host function by raising an error there.
+
+        Args:
+            place: that of its `Pause`.
+            number: which the `LuaError` has as its `_exception_number` that Lua makes of it.
+            error: what the function raised.
+        """
+        try:
+            message = str(error)
+        except Exception:  # It is the user's code.
+            message = ""
+        try:
+            result = self._throw(
+                place, number, type(error).__name__.encode(), message.encode(errors="replace")
+            )
+        except self._lupa_error as lupa_error:
+            result = lupa_error
+        return self._ended_or_paused(place, result)
+
+    def close_task(self, place: int) -> None:
+        """
+        End a task for good, if it waits: run its to-be-closed variables, and free it.
+
+        Args:
+            place: that of its `Pause`.
+        """
+        waited, failure = self._close_task(place)
+        if waited:
+            self.coroutines -= 1
+        if failure is not None:
+            _logger.warning("a to-be-closed variable of an ended task failed: %s", _show(failure))
+
+    def run_batch(
+        self, chunk: Chunk | Function | str, items: Sequence[object]
+    ) -> tuple[list[Any], MarshalError | None, bool]:
+        """
+        Run a task for each of the items, one after the other, until one does not finish.
+
+        Returns:
+            The results of those that have finished; why the one after these cannot cross, if it
+            cannot; and whether a task has not finished: how its step ended is what `batch_stopped`
+            returns or raises.
+
+        Raises:
+            MarshalError: an item cannot cross. No task has been run.
+            LuaError: the chunk does not compile.
+        """
+        try:
+            outcome = self._packed(self._batch, self._slot_of(chunk), (items,))
+        except self._lupa_error as error:
+            raise _foreign(error) from None
+        return self._batch_results(outcome)
+
+    def go_on_with_batch(self) -> tuple[list[Any], MarshalError | None, bool]:
+        """Run the tasks of the batch that come after the one that has stopped it."""
+        return self._batch_results(self._batch_on())
+
+    def forget_batch(self) -> None:
+        """Let go of the batch, and of its results."""
+        self._forget_batch()
+
+    def batch_stopped(self) -> object:
+        """Return or raise, as `run` does, how the step of a task ended that did not finish."""
+        result = self._batch_stopped()
+        return self._outcome(result) if type(result) is tuple else result
 
     def export(self, chunk: Chunk | str) -> Function:
         """
@@ -179,24 +413,32 @@ class State:
             MarshalError: the function, or what it refers to, cannot cross.
         """
         try:
-            result = self._export(self._slots.get(chunk) or self._slot(chunk))
+            result = self._export(self._slot_of(chunk))
         except self._lupa_error as error:
             raise _foreign(error) from None
-        if result[0] == _PACKED:
-            (description,) = values.unpack(result[1])
-        else:
-            description = self._outcome(result, 0)
+        if result[0] == _FAILED:
+            raise self._failure(result)
+        (description,) = self._received("result", *result)
         return Function(self._implementation, values.pack((description,)))
 
     def close(self) -> None:
         """Free what the state holds. It must not be used afterwards."""
         with suppress(self._lupa_error):  # A `__gc` of the user's may fail; the state goes anyway.
             self._close()
+        self.is_closed = True
+        # Whoever holds on to the state no longer holds on to any object of lupa.
+        for name in self.__slots__:
+            if name.startswith("_"):
+                delattr(self, name)
 
-    def _run_encoded(
-        self, slot: int, chunk: Chunk | Function | str, args: tuple[object, ...]
+    def _encoded_step(
+        self, key: int, args: tuple[object, ...], is_call: bool = False, is_answer: bool = False
     ) -> Any:
-        """Run a task with strings among its arguments, which lupa passes if they are bytes."""
+        """
+        Start or resume a task with strings among its arguments: lupa passes them as bytes.
+
+        The other arguments are those of `_packed_step`.
+        """
         encoded: list[object] = []
         for arg in args:
             kind = type(arg)
@@ -215,13 +457,42 @@ class State:
             else:
                 break
         else:
-            return self._start(slot, *encoded)
-        return self._run_packed(slot, chunk, args)
+            return self._step(key, *encoded)
+        return self._packed_step(key, args, is_call, is_answer)
 
-    def _run_packed(
-        self, slot: int, chunk: Chunk | Function | str, args: tuple[object, ...]
+    def _packed_step(
+        self, key: int, args: tuple[object, ...], is_call: bool = False, is_answer: bool = False
     ) -> Any:
-        """Run a task with arguments that lupa does not pass as they are."""
+        """
+        Start or resume a task with arguments that lupa does not pass as they are.
+
+        Args:
+            key: as dispatcher.lua takes it.
+            args: the arguments.
+            is_call: whether the first two are names that are no arguments to who calls it.
+            is_answer: whether they are the results of a host function, after one of ours.
+        """
+        first = -1 if is_call else 0 if is_answer else 1
+        return self._packed(
+            self._step_packed, key, args, first, "result" if is_answer else "argument"
+        )
+
+    def _packed(
+        self, step: Any, key: int, args: tuple[object, ...], first: int = 1, what: str = "argument"
+    ) -> Any:
+        """
+        Call a function of dispatcher.lua that reads its arguments itself.
+
+        Args:
+            step: the function.
+            key: its first argument.
+            args: what it reads.
+            first: the number of the first of these, for messages.
+            what: what they are.
+
+        Raises:
+            MarshalError: one of `args` cannot cross.
+        """
         try:
             packed = values.pack(args)
         except ValueError:
@@ -229,19 +500,27 @@ class State:
         else:
             if len(packed) > values.MAX_SIZE:
                 raise values.too_large()
-            result = self._start_packed(slot, packed, False)
+            result = step(key, packed, False)
             if type(result) is not tuple or result[0] != _REFUSED_ARGUMENT:
                 return result
             if values.types_are_known(args):
-                result = self._start_packed(slot, packed, True)
+                result = step(key, packed, True)
                 if type(result) is not tuple or result[0] != _REFUSED_ARGUMENT:
                     return result
-        # The names of module and function are no arguments to who calls it.
-        first = -1 if chunk is CALL else 1
-        packed = values.pack_checked(args, self._integers, first)
+        packed = values.pack_checked(args, self._integers, first, what)
         if len(packed) > values.MAX_SIZE:
             raise values.too_large()
-        return self._start_packed(slot, packed, True)
+        result = step(key, packed, True)
+        if type(result) is tuple and result[0] == _REFUSED_ARGUMENT:
+            raise MarshalError(f"{len(args) + first - 1} {what}s: {_show(result[1])}")
+        return result
+
+    def _slot_of(self, chunk: Chunk | Function | str) -> int:
+        try:
+            return self._slots[chunk]
+        except (KeyError, TypeError):
+            pass
+        return self._slot(chunk)
 
     def _slot(self, chunk: Chunk | Function | str) -> int:
         """Compile a chunk that this state has not, or no longer, compiled."""
@@ -271,27 +550,94 @@ class State:
         slots[chunk] = slot
         return slot
 
-    def _outcome(self, result: tuple[Any, ...], count: int) -> object:
-        kind, fact = result[:2]
-        if kind == _SLICED:
-            results = self._sliced()
-            return results[0] if len(results) == 1 else tuple(results)
-        if kind == _LARGE:
-            address, length = result[1:]
-            with _one_large_result_at_a_time:
-                if address and self._as_text:
-                    try:
-                        return values.text_at(address, length)
-                    finally:
-                        self._fetch(True)
-                string = self._fetch()
-                sleep(0)  # Lets go of the GIL for once: the loop may have waited long enough.
-                return values.text(string) if self._as_text else string
+    def _outcome(self, result: tuple[Any, ...]) -> object:
+        """Return or raise how a step ended that did not end with nothing or a plain value."""
+        kind = result[0]
+        if kind == _YIELDED:
+            return self._pause(None, "yielded value", result[1], *result[2:])
+        if kind == _CALLED:
+            functions = self._functions()
+            assert functions is not None  # The task that runs keeps its pool alive.
+            return self._pause(functions[result[2]], "argument", result[1], *result[3:])
         if kind in (_FAILED, _UNCOMPILED):
             raise self._failure(result)
-        if kind == _REFUSED_ARGUMENT:
-            raise MarshalError(f"{count} arguments: {_show(fact)}")
-        raise MarshalError(_show(fact))
+        results = self._received("result", *result)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _ended_or_paused(self, place: int, result: Any) -> object:
+        """Do what `_outcome` does for a task that has been resumed; or raise lupa's error."""
+        if type(result) is tuple and result[0] == _YIELDED_ONE:
+            result = _YIELDED, place, _PLAIN, result[1]
+        self.coroutines -= 1  # Back below, if it waits again.
+        if isinstance(result, self._lupa_error):
+            raise _foreign(result) from None
+        if type(result) is tuple:
+            return self._outcome(result)
+        return values.text(result) if self._as_text and type(result) is bytes else result
+
+    def _pause(self, function: HostFunction | None, what: str, place: int, *received: Any) -> Pause:
+        self.coroutines += 1
+        try:
+            return Pause(place, function, self._received(what, *received))
+        except MarshalError as error:
+            return Pause(place, function, (), error.with_traceback(None))
+        except BaseException:
+            self.close_task(place)
+            raise
+
+    def _received(
+        self, what: str, kind: int, value: Any = None, length: Any = None
+    ) -> Sequence[Any]:
+        """
+        Return the values that encode.lua passes.
+
+        Raises:
+            MarshalError: they cannot cross.
+        """
+        if kind == _NOTHING:
+            return ()
+        if kind == _PLAIN:
+            return [values.text(value, what) if self._as_text and type(value) is bytes else value]
+        if kind == _PACKED:
+            return values.unpack(value, what)
+        if kind == _SLICED:
+            return self._sliced()
+        if kind == _LARGE:
+            return [self._large(what, value, length)]
+        raise MarshalError(_show(value))
+
+    def _large(self, what: str, address: int, length: int) -> str | bytes:
+        """Read a large string."""
+        with _one_large_result_at_a_time:
+            if address and self._as_text:
+                try:
+                    return values.text_at(address, length, what)
+                finally:
+                    self._fetch(True)
+            string: bytes = self._fetch()
+            sleep(0)  # Lets go of the GIL for once: the loop may have waited long enough.
+            return values.text(string, what) if self._as_text else string
+
+    def _batch_results(
+        self, outcome: tuple[Any, ...]
+    ) -> tuple[list[Any], MarshalError | None, bool]:
+        _, count, stopped, *received = outcome
+        results: list[Any]
+        try:
+            results, several = self._received("result", *received)
+        except MarshalError:
+            # It is of one of them. Those before are good.
+            results = []
+            for number in range(1, count + 1):
+                try:
+                    one = self._received("result", *self._batch_result(number))
+                except MarshalError as error:
+                    return results, error, False
+                results.append(one[0] if len(one) == 1 else tuple(one) or None)
+            return results, None, stopped
+        for number in several:
+            results[number - 1] = tuple(results[number - 1])
+        return results, None, stopped
 
     def _sliced(self) -> list[Any]:
         """Read a large result, and let the loop have the GIL between its slices."""
@@ -315,12 +661,14 @@ class State:
         chunk = None if chunk_name is None else _show(chunk_name)
         if kind == _UNCOMPILED:
             return LuaSyntaxError(text, value=text, chunk=chunk, line=line)
-        traceback, packed = rest
+        traceback, packed, number = rest
         value = None
         if packed is not None:
             with suppress(MarshalError):  # It holds a string that is not valid UTF-8.
                 value = (self._sliced() if packed is True else values.unpack(packed))[0]
-        return LuaError(text, value=value, chunk=chunk, line=line, traceback=_show(traceback))
+        error = LuaError(text, value=value, chunk=chunk, line=line, traceback=_show(traceback))
+        error._exception_number = number
+        return error
 
 
 # Copying and decoding hold the GIL. If threads took turns at that, the loop, which waits for the

@@ -4,6 +4,11 @@ The threads of a pool, the queue that they serve, and the Lua states that they r
 The loop appends tasks to `Threads.ready` and wakes a thread; a thread takes a task, runs it on a
 state, appends the outcome to `Threads.done` and notifies the loop. Both queues are deques, whose
 `append` and `popleft` are atomic under the GIL, so the hand-off takes no lock.
+
+A new task runs in any state. One that has paused can only go on in its own; if another thread is
+in that when its turn comes, it is set aside there, and that thread takes it next: it is older than
+what is in the queue by then. So whoever is in a state looks at what was set aside before it looks
+at the queue, and whoever leaves it looks once more (`_leave_state`).
 """
 
 from __future__ import annotations
@@ -12,27 +17,30 @@ import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ._exceptions import InitError, LuaError, ThreadPoolError
-from ._state import State, StateOptions
+from ._state import Pause, State, StateOptions
+from ._task import Completion, Task, presentable
 
 if TYPE_CHECKING:
-    from ._chunk import Chunk
     from ._pool import ThreadPool
 
-# A task is a plain tuple because making one costs a fifth of what an object of a class costs. It
-# carries its pool, so that a pool whose tasks are awaited lives as long as they do, though its
-# idle threads do not keep it alive.
-Task: TypeAlias = "tuple[asyncio.Future[Any], Chunk | str, tuple[object, ...], ThreadPool]"
+# What is in the queue: a future, a chunk, its arguments, and the pool; or, with VISIT in the place
+# of the chunk, a visit in that of the arguments. A plain tuple, because making one costs a fifth
+# of what an object of a class costs. It carries its pool, so that a pool whose tasks are awaited
+# lives as long as they do, though its idle threads do not keep it alive. A visit that nobody waits
+# for has no future.
+Queued: TypeAlias = "tuple[asyncio.Future[Any] | None, Any, Any, ThreadPool]"
 
-# The task's future with its result, or with its error.
-Completion: TypeAlias = "tuple[asyncio.Future[Any], object, BaseException | None]"
-
+VISIT: Final = object()
 
 _THRIFTY_BATCH: Final = 100  # completions; about as many as make the wake-up of the loop cheap
 _WATCH_INTERVAL: Final = 0.001  # seconds; the longest that a wrong guess can delay a task, twice
 _QUIET_INTERVALS: Final = 100  # watch intervals without a task, after which nobody need watch
+
+_NOTHING: Final[deque[Queued]] = deque()  # what is set aside for a thread that is in no state
 
 
 class Worker:
@@ -41,7 +49,7 @@ class Worker:
     __slots__ = ("task", "thread", "wake")
 
     def __init__(self, threads: Threads, number: int) -> None:
-        self.task: Task | None = None
+        self.task: Queued | None = None
         """What it runs now. Written by the thread alone."""
 
         self.wake = threading.Lock()
@@ -61,22 +69,29 @@ class Threads:
     """
     The threads of one pool.
 
-    Who may touch what: `ready` is appended to by the loop and taken from by the threads, `done`
-    the other way round; `idle` is pushed to by a thread about to sleep and popped from by who
+    Who may touch what: `ready` is appended to by the loop, and by threads that put back what they
+    cannot go on with, and is taken from by the threads; `done` is appended to by the threads and
+    taken from by the loop; `idle` is pushed to by a thread about to sleep and popped from by who
     wakes it; every other attribute says so itself. Nothing here refers to the pool.
 
     Args:
         name: the pool's name.
         count: the number of threads.
+        max_states: the number of Lua states at most.
         options: what a new Lua state is made with.
         loop: the loop that completions go to.
     """
 
     def __init__(
-        self, name: str, count: int, options: StateOptions, loop: asyncio.AbstractEventLoop
+        self,
+        name: str,
+        count: int,
+        max_states: int,
+        options: StateOptions,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.name = name
-        self.ready: deque[Task] = deque()
+        self.ready: deque[Queued] = deque()
         self.done: deque[Completion] = deque()
         self.idle: list[Worker] = []
         self.notified = False
@@ -91,7 +106,15 @@ class Threads:
         self.workers = [Worker(self, number) for number in range(count)]
         self._unstarted = iter(self.workers)  # taken from by one starting thread after the other
         self._running: set[Worker] = set()  # each thread adds the next one and discards itself
-        self._free_states: list[State] = []  # states that no thread has entered, last used last
+        self.states: list[State] = []
+        """All states. A thread adds the one that it makes, and removes the one that it closes."""
+
+        self._max_states = max_states
+        self._making = 0  # states that threads are about to make; guarded by the lock
+        self._states_lock = threading.Lock()
+        # States in which no coroutine waited when a thread left them: a hint, as another thread
+        # may have entered one meanwhile.
+        self._vacant: dict[State, None] = {}
         self._stopping = False
         self.thrifty = False
         """Whether one thread serves alone. Changed under the lock below."""
@@ -127,6 +150,11 @@ class Threads:
             )
             if not started:
                 self._tell(_resolve, self.exited, None)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the threads leave once the queue is empty."""
+        return self._stopping
 
     def wake(self) -> None:
         """Wake the thread that slept last, if one sleeps: its memory is the most likely cached."""
@@ -164,31 +192,66 @@ class Threads:
         done = self.done
         take = self.ready.popleft
         state: State | None = None
+        aside: deque[Queued] = _NOTHING
         pool: ThreadPool | None = None
+        task: Any
+        future: Any
+        visit: Any
+        paused: Any
         while True:
             try:
-                worker.task = task = take()
+                worker.task = task = aside.popleft() if aside else take()
             except IndexError:
                 break
             future, chunk, args, pool = task
             result = failure = None
-            if not future.cancelled():
+            if chunk is not VISIT:
+                if not future.cancelled():
+                    try:
+                        if state is None or state.coroutines:
+                            entered, state, aside = state, None, _NOTHING
+                            state = self._state_for_new_task(entered)
+                            aside = state.aside
+                        result = state.run(chunk, args)
+                        if type(result) is Pause:
+                            paused = Task(pool, future, chunk, (), None)
+                            future, result, failure = paused.follow(state, result)
+                    except BaseException as error:
+                        failure = presentable(error)
+            else:
+                visit = args
+                target = visit.state
+                if target is not None and target is not state:
+                    if self._enter_state(target, task):
+                        if state is not None:
+                            self._leave_state(state)
+                        state = target
+                        aside = state.aside
+                    continue
                 try:
-                    if state is None:
-                        state = self._take_state()
-                    result = state.run(chunk, args)
+                    if state is None or (target is None and state.coroutines):
+                        entered, state, aside = state, None, _NOTHING
+                        state = self._state_for_new_task(entered)
+                        aside = state.aside
+                    future, result, failure = visit.run(state) or (future, None, None)
                 except BaseException as error:
-                    failure = _presentable(error)
+                    failure = presentable(error)
+                if future is None:
+                    continue
             done.append((future, result, failure))
             if not self.notified and len(done) >= self._batch:
                 self._notify(pool)
                 if self.thrifty and len(self._resting) < len(self.workers) - 1:
+                    if self.ready:
+                        self.wake()  # A task may have been left to this thread alone.
                     break
         if pool is not None and done and not self.notified:
             self._notify(pool)
         if state is not None:
-            self._free_states.append(state)
+            self._leave_state(state)
         worker.task = None
+        # An exception of a host function that somebody keeps leads here, by its frames.
+        state = pool = task = args = future = result = failure = visit = target = paused = None
 
     def _notify(self, pool: ThreadPool) -> None:
         """Have the loop look at the completions, all of them at once."""
@@ -292,53 +355,137 @@ class Threads:
                     self.was_stuck = True
                     self.rouse()
 
-    def _take_state(self) -> State:
-        """Enter the state that was used last, or a new one."""
+    def _enter_state(self, state: State, task: Queued) -> bool:
+        """
+        Enter the state that a task can go on in only, or leave the task there.
+
+        The race: the thread that is in the state has found that nothing was set aside, and is about
+        to leave. So this thread (1) sets the task aside, and only then (2) tries to enter; the
+        other (3) leaves, and only then (4) looks whether something was set aside (`_leave_state`).
+        Whichever of 1 and 3 comes first, the other side sees it, in 4 or in 2.
+
+        Returns:
+            Whether it was entered. The task is set aside in any case: others may be before it.
+        """
+        state.aside.append(task)
+        if state.lock.acquire(blocking=False):
+            return True
+        if state.is_closed:
+            self._end_aside(state)
+        return False
+
+    def _leave_state(self, state: State) -> None:
+        """Let others enter a state, and put what was set aside for it to the head of the queue."""
+        state.lock.release()
+        if not state.coroutines:
+            self._vacant[state] = None
+        while state.aside and state.lock.acquire(blocking=False):
+            while state.aside:
+                self.ready.appendleft(state.aside.pop())
+            state.lock.release()
+            self.wake()
+
+    def _state_for_new_task(self, entered: State | None) -> State:
+        """
+        Enter a state for a new task, if possible one where no coroutine waits that it might delay.
+
+        Args:
+            entered: the state that this thread is in; it is left if another is entered.
+
+        Raises:
+            InitError: only a new state would do, and the `init` chunk failed in it.
+        """
+        failure: InitError | None = None
+        while True:
+            state = self._vacant_state()
+            if state is not None:
+                if entered is not None:
+                    self._leave_state(entered)
+                return state
+            if failure is None and self._may_make_state():
+                if entered is not None:  # Not to be kept from others while `init` runs.
+                    self._leave_state(entered)
+                    entered = None
+                try:
+                    state = self._new_state()
+                except LuaError as error:
+                    failure = InitError(self.name)
+                    failure.__cause__ = error.with_traceback(None)
+                else:
+                    if state is not None:
+                        return state
+            if entered is not None:
+                return entered
+            for state in sorted(self.states, key=lambda state: state.coroutines):
+                if state.lock.acquire(blocking=False):
+                    return state
+            if failure is not None:
+                raise failure
+            # There are as many states as threads: one of these is on its way to another state.
+            sleep(0)
+
+    def _vacant_state(self) -> State | None:
+        """Enter a state in which no coroutine waits, if there is one."""
+        while self._vacant:
+            try:
+                state, _ = self._vacant.popitem()
+            except KeyError:
+                break
+            if state.lock.acquire(blocking=False):
+                if not state.coroutines:
+                    return state
+                self._leave_state(state)
+        return None
+
+    def _may_make_state(self) -> bool:
+        return len(self.states) + self._making < self._max_states
+
+    def _new_state(self) -> State | None:
+        """
+        Make and enter a state, if there may be another one.
+
+        Raises:
+            LuaError: the `init` chunk failed.
+        """
+        with self._states_lock:
+            if not self._may_make_state():
+                return None
+            self._making += 1
         try:
-            return self._free_states.pop()
-        except IndexError:
-            pass
-        try:
-            return State(self._options)
-        except LuaError as error:
-            raise InitError(self.name) from error
+            state = State(self._options)
+            state.lock.acquire()
+            self.states.append(state)
+            return state
+        finally:
+            with self._states_lock:
+                self._making -= 1
 
     def _leave(self, worker: Worker) -> None:
         try:
-            while True:
-                try:
-                    state = self._free_states.pop()
-                except IndexError:
-                    break
-                state.close()
+            # It stays locked, so no two threads close it, and nobody closes one that is in use.
+            for state in list(self.states) if self._stopping else ():
+                if state.lock.acquire(blocking=False):
+                    self.states.remove(state)
+                    state.close()
+                    self._end_aside(state)
         finally:
             self._running.discard(worker)
             # Two that leave at once may both find themselves the last: telling twice is harmless.
             if not self._running:
                 self._tell(_resolve, self.exited, None)
 
+    def _end_aside(self, state: State) -> None:
+        """Complete what was set aside in a state that is closed by now."""
+        while state.aside:
+            with suppress(IndexError):  # Two threads may do this.
+                future, *_ = state.aside.popleft()
+                if future is not None:
+                    self.done.append((future, None, None))
+
     def _tell(self, callback: Any, *args: object) -> None:
         # A loop that is closed has nobody to be told.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
-
-
-def _presentable(error: BaseException) -> BaseException:
-    """
-    Return `error` as it is set on a future: without a trace of us.
-
-    Our own frames are no news to the user, who has the Lua traceback in the error; and they would
-    keep the state alive, whose objects must not be dropped on the loop's thread.
-    """
-    if isinstance(error, StopIteration):  # A future refuses it.
-        error = RuntimeError(f"a task raised {error!r}")
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        if link.__suppress_context__:
-            link.__context__ = None
-        link = link.__cause__ or link.__context__
-    return error
 
 
 def _first(queue: deque[Any]) -> Any:

@@ -90,7 +90,7 @@ def types_are_known(args: tuple[Any, ...]) -> bool:
     return True
 
 
-def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
+def pack_checked(args: tuple[Any, ...], integers: range, first: int, what: str) -> bytes:
     """
     Do what `pack` does for values that marshal or the reader refuses.
 
@@ -98,6 +98,7 @@ def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
         args: the arguments.
         integers: the integers that this Lua holds exactly.
         first: the number of the first argument, for messages.
+        what: what they are: "argument" or "result".
 
     Returns:
         The bytes. The types of all values have been checked.
@@ -105,7 +106,7 @@ def pack_checked(args: tuple[Any, ...], integers: range, first: int) -> bytes:
     Raises:
         MarshalError: an argument cannot be passed; it is named with its path.
     """
-    check = _Check(integers)
+    check = _Check(integers, what)
     plain: Any = tuple(check.argument(arg, i) for i, arg in enumerate(args, first))
     try:
         return pack(plain)
@@ -127,8 +128,9 @@ class _Field(str):
 class _Check:
     """Makes values plain, or says which one cannot cross, and where it is."""
 
-    def __init__(self, integers: range) -> None:
+    def __init__(self, integers: range, what: str) -> None:
         self._integers = integers
+        self._what = what
         self._argument = 0
         # By depth: the keys that lead to the value at hand.
         self._path: list[object] = [None] * MAX_DEPTH
@@ -153,7 +155,7 @@ class _Check:
         if depth > _MAX_STEPS:
             steps.append("...")
         path = f"{''.join(steps)}: " if steps else ""
-        return MarshalError(f"argument {self._argument}: {path}{why}")
+        return MarshalError(f"{self._what} {self._argument}: {path}{why}")
 
     def _plain(self, value: Any, depth: int) -> object:
         kind = type(value)  # What it is, whatever it says of its class.
@@ -180,7 +182,7 @@ class _Check:
         except MarshalError:
             raise
         except Exception as error:
-            raise self._refusal(depth, f"cannot read {_a(kind)}: {error!r}") from error
+            raise self._refusal(depth, f"cannot read {_a(kind)}: {_shown(error)}") from error
         self._made[id(value)] = value, made, self._deepest - depth
         self._deepest = max(before, self._deepest)
         return made
@@ -259,6 +261,13 @@ def _short(key: object) -> str:
     return text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}..."
 
 
+def _shown(error: Exception) -> str:
+    try:
+        return repr(error)
+    except Exception:  # It is the user's code.
+        return f"<{type(error).__qualname__}>"
+
+
 def _a(kind: type) -> str:
     """Name a type with its article."""
     name = kind.__qualname__
@@ -270,9 +279,13 @@ def _a(kind: type) -> str:
 # ---------------------------------------------------------------------------------- Lua to Python
 
 
-def unpack(packed: bytes) -> list[Any]:
+def unpack(packed: bytes, what: str = "result") -> list[Any]:
     """
     Read the values that ``writer.lua`` wrote.
+
+    Args:
+        packed: the bytes.
+        what: what the values are, for messages.
 
     Raises:
         MarshalError: a string among the values is not valid UTF-8.
@@ -281,9 +294,9 @@ def unpack(packed: bytes) -> list[Any]:
         try:
             return _decode_list(packed)
         except UnicodeDecodeError:
-            raise _not_text(packed, "result", 0, "", 0) from None
+            raise _not_text(packed, what, 0, "", 0) from None
     except msgspec.DecodeError as error:
-        raise MarshalError(f"result: {error}") from None
+        raise MarshalError(f"{what}: {error}") from None
 
 
 class Slices:
@@ -331,9 +344,9 @@ class Slices:
         return self._tables.pop(int.from_bytes(number))
 
 
-def text(string: bytes) -> str:
+def text(string: bytes, what: str = "result") -> str:
     """
-    Decode a Lua string that is a result.
+    Decode a Lua string that is the only value; `what` it is goes into messages.
 
     Raises:
         MarshalError: it is not valid UTF-8.
@@ -341,12 +354,12 @@ def text(string: bytes) -> str:
     try:
         return string.decode()
     except UnicodeDecodeError as error:
-        raise MarshalError(f"result 1: {_bad_byte(error)}") from None
+        raise MarshalError(f"{what} 1: {_bad_byte(error)}") from None
 
 
-def text_at(address: int, length: int) -> str:
+def text_at(address: int, length: int, what: str) -> str:
     """
-    Decode a Lua string that is a result, from Lua's own memory: a copy less of a large one.
+    Do what `text` does from Lua's own memory: a copy less of a large string.
 
     Raises:
         MarshalError: it is not valid UTF-8.
@@ -354,7 +367,7 @@ def text_at(address: int, length: int) -> str:
     try:
         return _decode_utf8(address, length, None)  # type: ignore[no-any-return]
     except UnicodeDecodeError as error:
-        raise MarshalError(f"result 1: {_bad_byte(error)}") from None
+        raise MarshalError(f"{what} 1: {_bad_byte(error)}") from None
 
 
 def _bad_byte(error: UnicodeDecodeError) -> str:

@@ -1,30 +1,35 @@
--- Compiles, starts and finishes the tasks of one Lua state. Python holds no
+-- Compiles, starts, resumes and finishes the tasks of one Lua state. Python holds no
 -- other Lua object than the functions returned at the end, and calls one of
 -- them once per step; Lua holds no Python object at all.
 
-local read, write, address, environments, functions, AS_TEXT, OURS = ...
+local read, write, encoding, environments, functions, coroutines, host, values, AS_TEXT, OURS = ...
 
 local _G, error, getmetatable, load = _G, error, getmetatable, load
 local next, pcall = next, pcall
 local rawequal, rawget, select, setfenv = rawequal, rawget, select, setfenv
 local tonumber, tostring, type = tonumber, tostring, type
-local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+local create, yield = coroutine.create, coroutine.yield
 local getinfo, traceback = debug.getinfo, debug.traceback
 local collectgarbage, unpack = collectgarbage, table.unpack or unpack
-local match, sub = string.match, string.sub
+local gsub, match, sub = string.gsub, string.match, string.sub
 local loaded = package.loaded
-local new_environment = environments.new
+local new_environment, environment_of, enter = environments.new, environments.current,
+  environments.enter
 local describe_function, build_function = functions.describe, functions.build
+local encode, is_plain = encoding.encode, encoding.is_plain
+local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
+local resume, close_coroutine = coroutines.resume, coroutines.close
+local list, null = values.list, values.null
 
--- How a step ended, where it did not end with nothing or with one plain value.
--- _state.py knows them by these numbers.
-local PACKED, SLICED, LARGE, FAILED, UNCOMPILED = 1, 2, 3, 4, 5
-local REFUSED_ARGUMENT, REFUSED_RESULT = 6, 7
+-- How a step ended, where it did not end with nothing or with one plain value: with
+-- one of the kinds of encode.lua, or with one of these. _state.py knows them by
+-- these numbers.
+local REFUSED, FAILED, UNCOMPILED, REFUSED_ARGUMENT = encoding.REFUSED, 7, 8, 9
+local YIELDED, YIELDED_ONE, CALLED, BATCHED = 10, 11, 12, 13
 
-local LARGE_STRING = 2 ^ 18 -- bytes; longer ones take Python long enough to be fetched one by one
-local MAX_INTEGER = 2 ^ 53
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
+local NO_CALL = "host functions can be called by tasks only"
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
 
 
@@ -66,7 +71,9 @@ local function describe(err)
   local kind = type(err)
   if kind == "string" then
     -- A C function that was called last of all is reported at its caller: at us.
-    return match(err, OURS .. ":%d+: (.*)$") or err
+    local text = gsub(err, sub(OURS, 2) .. ":%d+: ", "")
+    if match(text, "attempt to yield across [%w%-/ ]+$") then text = text .. CANNOT_PAUSE end
+    return text
   end
   if kind == "number" then return err .. "" end
   local mt = getmetatable(err)
@@ -96,13 +103,13 @@ local function locate(co, message)
   return chunk, line
 end
 
--- The traceback of the user's code: below it is the function that runs all tasks.
+-- The traceback of the user's code, without our functions above, below and in it.
 --
 -- LuaJIT no longer knows in which line a coroutine died of an error that its VM
 -- raised, such as an index of nil; but the message does.
 local function traceback_of(co, chunk, line)
   local trace = traceback(co)
-  trace = match(trace, "^(.*)\n\t" .. sub(OURS, 2)) or trace
+  trace = gsub(trace, "\n\t" .. sub(OURS, 2) .. "[^\n]*", "")
   local head = "stack traceback:\n\t"
   local lost = chunk and head .. chunk .. ": "
   if lost and sub(trace, 1, #lost) == lost then
@@ -116,26 +123,7 @@ local function failure(co, err)
   local chunk, line = locate(co, message)
   if type(err) == "string" then err = message end
   local packed = write("error", AS_TEXT, 1, err)
-  return FAILED, message, chunk, line, traceback_of(co, chunk, line), packed
-end
-
--- A large string, until Python fetches it.
-local kept
-
-local function fetch(forget)
-  local value = kept
-  kept = nil
-  if not forget then return value end
-end
-
-local function is_plain(value)
-  local kind = type(value)
-  if kind == "string" then return #value < LARGE_STRING end
-  if kind == "number" then
-    -- lupa would turn -0.0 and large doubles into integers.
-    return value > -MAX_INTEGER and value < MAX_INTEGER and (value ~= 0 or 1 / value > 0)
-  end
-  return kind == "boolean" or kind == "nil"
+  return FAILED, message, chunk, line, traceback_of(co, chunk, line), packed, host.numbers[err]
 end
 
 -- A coroutine that has finished its task waits for the next one: to make one for
@@ -147,20 +135,54 @@ local function run_all(task, ...)
   return run_all(yield(FINISHED, task(...)))
 end
 
-local function finish(co, ok, mark, ...)
-  if not ok then return failure(co, mark) end
-  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
-  spare = co
-  local count = select("#", ...)
-  if count == 0 or (count == 1 and is_plain((...))) then return ... end
-  if count == 1 and type((...)) == "string" then
-    kept = ...
-    return LARGE, address and address(kept), #kept
+-- The coroutines that wait to be resumed, and the globals of their tasks, by a place:
+-- the least that Python needs to know of one. A place is given anew once its task
+-- has ended.
+local waiting, globals = {}, {}
+local free_places, free_count, last_place = {}, 0, 0
+
+local function keep(co)
+  local place = free_places[free_count]
+  if place then
+    free_count = free_count - 1
+  else
+    last_place = last_place + 1
+    place = last_place
   end
-  local packed, why = write("result", AS_TEXT, count, ...)
-  if packed == true then return SLICED, true end
-  if packed then return PACKED, packed end
-  return REFUSED_RESULT, why
+  waiting[place], globals[place] = co, environment_of()
+  return place
+end
+
+local function forget(place)
+  waiting[place], globals[place] = nil, nil
+  free_count = free_count + 1
+  free_places[free_count] = place
+end
+
+local function called(place, _, name, ...)
+  if rawequal((...), host.table) then
+    return CALLED, place, name, REFUSED, "it is called with a dot, and not with a colon"
+  end
+  return CALLED, place, name, encode("argument", ...)
+end
+
+-- Ends a step of the task with this coroutine, which has a place if it has paused before.
+local function finish(place, co, ok, ...)
+  local mark, value = ...
+  if rawequal(mark, FINISHED) then
+    if place then forget(place) end
+    spare = co
+    if select("#", ...) <= 2 and is_plain(value) then return value end
+    return encode("result", select(2, ...))
+  end
+  if not ok then
+    if place then forget(place) end
+    return failure(co, mark)
+  end
+  if rawequal(mark, REQUEST) then return called(place or keep(co), ...) end
+  -- Again, and as most do: Python knows the place.
+  if place and select("#", ...) == 1 and is_plain(mark) then return YIELDED_ONE, mark end
+  return YIELDED, place or keep(co), encode("yielded value", ...)
 end
 
 
@@ -173,18 +195,127 @@ local function new_task(slot)
   return setfenv and setfenv(factory(environment), environment) or factory(environment)
 end
 
-local function start(slot, ...)
-  local task = new_task(slot)
-  local co = spare or create(run_all)
-  spare = nil -- Until it has finished: what fails or yields is of no more use.
-  return finish(co, resume(co, task, ...))
+local function go_on(place, ...)
+  local co = waiting[place]
+  enter(globals[place])
+  return finish(place, co, resume(co, ...))
 end
 
-local function start_packed(slot, packed, checked)
-  local list, count = read(packed, checked)
-  if not list then return REFUSED_ARGUMENT, count end
+-- Starts a task with the chunk in the slot `key`, or resumes the one in the place -key.
+local function step(key, ...)
+  if key < 0 then return go_on(-key, ...) end
+  local task = new_task(key)
+  local co = spare or create(run_all)
+  spare = nil -- Until it has finished: what fails or pauses is of no more use.
+  return finish(nil, co, resume(co, task, ...))
+end
+
+local function step_packed(key, packed, checked)
+  local items, count = read(packed, checked)
+  if not items then return REFUSED_ARGUMENT, count end
   if count > MAX_ARGUMENTS then return REFUSED_ARGUMENT, "too many" end
-  return start(slot, unpack(list, 1, count))
+  return step(key, unpack(items, 1, count))
+end
+
+-- Resumes a task whose host function has raised an exception.
+local function throw(place, number, kind, message)
+  return go_on(place, false, host.new_error(number, kind, message))
+end
+
+-- Ends a task for good, if it waits. Returns whether it did, and what went wrong at
+-- that, or nil.
+local function close_task(place)
+  local co = waiting[place]
+  if not co then return false, nil end
+  enter(globals[place])
+  forget(place)
+  return true, close_coroutine(co) or nil
+end
+
+
+---------------------------------------------------------------------------- batches
+
+-- A batch is a list of items, for each of which a task runs, one after the other in
+-- one step, until one does not finish.
+
+local items, item_count, item_number, items_slot
+local results, result_count -- of the tasks that have finished since Python last asked
+local several -- the numbers of those results that are lists of several values
+local stopped -- how the task ended that did not finish
+
+local function gather(co, ok, ...)
+  if not ok or not rawequal((...), FINISHED) then
+    stopped = { n = select("#", ...), co, ok, ... }
+    return false
+  end
+  spare = co
+  result_count = result_count + 1
+  local count = select("#", ...) - 1
+  local _, value = ...
+  if count > 1 then
+    value = { select(2, ...) }
+    for i = 1, count do
+      if value[i] == nil then value[i] = null end
+    end
+    several[#several + 1] = result_count
+  elseif value == nil then
+    value = null
+  end
+  results[result_count] = value
+  return true
+end
+
+-- Goes on with the batch. Returns the number of tasks that have finished now, whether
+-- one did not, and the results.
+local function batch_on()
+  results, result_count, several, stopped = list(), 0, list(), nil
+  while item_number < item_count do
+    item_number = item_number + 1
+    local item = items[item_number]
+    if rawequal(item, null) then item = nil end
+    local task = new_task(items_slot)
+    local co = spare or create(run_all)
+    spare = nil
+    if not gather(co, resume(co, task, item)) then break end
+  end
+  if item_number == item_count then items = nil end
+  return BATCHED, result_count, stopped ~= nil, encode("result", results, several)
+end
+
+local function batch(slot, packed, checked)
+  local arguments, why = read(packed, checked)
+  if not arguments then return REFUSED_ARGUMENT, why end
+  items, items_slot = arguments[1], slot
+  item_number, item_count = 0, #items
+  return batch_on()
+end
+
+-- One of the results, where they cannot all be passed.
+local function batch_result(i)
+  local value = results[i]
+  for _, number in next, several do
+    if number == i then return encode("result", unpack(value)) end
+  end
+  if rawequal(value, null) then return encode("result") end
+  return encode("result", value)
+end
+
+-- The end of the step of the task that did not finish.
+local function batch_stopped()
+  local how = stopped
+  stopped = nil
+  return finish(nil, how[1], how[2], unpack(how, 3, how.n + 2))
+end
+
+local function forget_batch()
+  items, results, several, stopped = nil, nil, nil, nil
+end
+
+
+------------------------------------------------------------------ beside the tasks
+
+local function unpausable(co, mark)
+  return failure(co, rawequal(mark, REQUEST) and NO_CALL or NO_YIELD)
 end
 
 -- Runs a task that returns a function, and describes the function.
@@ -192,14 +323,14 @@ local function export(slot)
   local co = create(run_all)
   local ok, mark, fn, other = resume(co, new_task(slot))
   if not ok then return failure(co, mark) end
-  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
-  if other ~= nil then return REFUSED_RESULT, "result 2: one function expected" end
+  if not rawequal(mark, FINISHED) then return unpausable(co, mark) end
+  if other ~= nil then return REFUSED, "result 2: one function expected" end
   local packed, why = describe_function(fn)
-  if not packed then return REFUSED_RESULT, "result 1: " .. why end
+  if not packed then return REFUSED, "result 1: " .. why end
   packed, why = write("function", false, 1, packed)
-  if packed == true then return SLICED, true end
-  if packed then return PACKED, packed end
-  return REFUSED_RESULT, why
+  if packed == true then return encoding.SLICED, true end
+  if packed then return encoding.PACKED, packed end
+  return REFUSED, why
 end
 
 -- Makes a function of another state a chunk of this one: each task gets its own copy.
@@ -217,13 +348,14 @@ local function init(source, name)
   local co = create(run_all)
   local ok, mark = resume(co, fn)
   if not ok then return failure(co, mark) end
-  if not rawequal(mark, FINISHED) then return failure(co, NO_YIELD) end
+  if not rawequal(mark, FINISHED) then return unpausable(co, mark) end
 end
 
 -- Frees all that the state holds while Python runs on: what is left for
 -- lua_close, which runs with the interpreter locked, is next to nothing.
 local function close()
-  factories, spare = {}, nil
+  for place in next, waiting do close_task(place) end
+  factories, spare, items, results, stopped = {}, nil, nil, nil, nil
   new_environment() -- in the place of the last task's
   for _, holder in next, { loaded, _G } do
     for name in next, holder do
@@ -247,16 +379,20 @@ if not warns then
     return ...
   end
 
-  local function collected(step)
+  local function collected(call)
     return function(...)
       collectgarbage("restart")
-      return stop(pcall(step, ...))
+      return stop(pcall(call, ...))
     end
   end
 
-  start, start_packed = collected(start), collected(start_packed)
+  step, step_packed, throw, close_task = collected(step), collected(step_packed),
+    collected(throw), collected(close_task)
+  batch, batch_on = collected(batch), collected(batch_on)
   export, init = collected(export), collected(init)
   collectgarbage("stop")
 end
 
-return compile, start, start_packed, fetch, export, import, init, close
+return compile, step, step_packed, throw, close_task,
+  batch, batch_on, batch_result, batch_stopped, forget_batch,
+  encoding.fetch, host.define, export, import, init, close

@@ -55,6 +55,15 @@ local function new()
   return environment
 end
 
+local function get_current()
+  return current
+end
+
+-- Makes the environment of a task that goes on the current one.
+local function enter(environment)
+  current = environment
+end
+
 local function is_environment(value)
   if rawequal(value, _G) then return true end
   return type(value) == "table" and rawequal(getmetatable(value), environment_mt)
@@ -91,4 +100,7 @@ function overrides.dofile(filename)
   return fn()
 end
 
-return { new = new, is_environment = is_environment, overrides = overrides }
+return {
+  new = new, current = get_current, enter = enter,
+  is_environment = is_environment, overrides = overrides,
+}

@@ -1,0 +1,201 @@
+"""A coroutine that its owner resumes step by step: ``pool.create``."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from contextvars import copy_context
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from ._exceptions import CoroutineError, MarshalError, PoolClosedError
+from ._host import as_result
+from ._state import Pause, State
+from ._task import Task
+
+if TYPE_CHECKING:
+    from ._chunk import Chunk
+    from ._pool import ThreadPool
+
+Status: TypeAlias = Literal[
+    "created", "queued", "running", "yielded", "success", "failed", "destroyed"
+]
+
+
+class SteppedTask(Task):
+    """A task that waits, whenever it has yielded, until its owner resumes it."""
+
+    __slots__ = ("is_refused", "phase")
+
+    def __init__(self, pool: ThreadPool, chunk: Chunk | str) -> None:
+        super().__init__(pool, pool._create_future(), chunk, (), None)
+        self.phase: Literal["created", "resumed", "yielded", "destroyed"] = "created"
+        """The status, as far as the loop knows it; `resumed` stands for all that comes of that."""
+
+        self.is_refused = False
+        """Whether its first arguments cannot cross, so that it has not begun."""
+
+    @property
+    def status(self) -> Status:
+        """What `Coroutine.status` tells."""
+        phase, future = self.phase, self.future
+        if phase == "resumed":
+            if not future.done():
+                return "running" if self.has_run else "queued"
+            if future.cancelled():
+                return "destroyed"
+            if future.exception() is None:
+                return "success"
+            return "created" if self.is_refused else "failed"
+        return phase if phase == "destroyed" or not self.pool._closed else "destroyed"
+
+    def close_by_owner(self) -> asyncio.Future[None]:
+        """End the coroutine, and return what is done when it has been closed."""
+        closed: asyncio.Future[None] = self.pool._create_future()
+        if self.status not in ("success", "failed"):
+            self.phase = "destroyed"
+            self.future.cancel()
+            if self._with_loop:
+                self.end(closed)
+                return closed
+        closed.set_result(None)
+        return closed
+
+    def enter_context(self) -> None:
+        """Have the functions that it calls run in a copy of the caller's context."""
+        self._context = copy_context()
+
+    def _step(self, state: State) -> object:
+        args = self._answer
+        try:
+            return super()._step(state)
+        except MarshalError:
+            self.is_refused = self.state is None and not state.accepts(args)
+            raise
+
+    def _refuse(self, state: State, error: MarshalError) -> object:
+        if self._function is not None:
+            return super()._refuse(state, error)
+        return Pause(self._place, None, (), error)  # It has not been resumed, and can be.
+
+    def _yielded(self, values: tuple[Any, ...]) -> None:
+        self.phase = "yielded"
+        self.future.set_result(as_result(values))
+
+    def _refused(self, refusal: MarshalError) -> None:
+        self.phase = "yielded"
+        self.future.set_exception(refusal)
+
+
+class Coroutine:
+    """
+    A Lua coroutine that its owner resumes; `ThreadPool.create` makes it.
+
+    It is what ``threadpool.create`` returns in lua-resty-threadpool, and `resume` its ``t:resume``.
+
+    While it waits to be resumed it holds no thread, and keeps only its place in a Lua state. It is
+    ended by `close`, by leaving ``async with``, and when nothing refers to it any more.
+    """
+
+    __slots__ = ("__weakref__", "_task")
+
+    def __init__(self, task: SteppedTask) -> None:
+        self._task = task
+
+    @property
+    def status(self) -> Status:
+        """
+        What it is doing, in the words of lua-resty-threadpool.
+
+        - ``created``: it has not been resumed yet.
+        - ``queued``: it has been resumed, and no thread has come to it yet.
+        - ``running``: it runs, or waits for a host function.
+        - ``yielded``: it waits to be resumed.
+        - ``success``: it has returned.
+        - ``failed``: it has raised an error.
+        - ``destroyed``: it was closed, or its pool was.
+        """
+        return self._task.status
+
+    async def resume(self, *args: object) -> Any:
+        """
+        Run the coroutine until it yields or ends.
+
+        Cancelling this closes the coroutine.
+
+        Args:
+            args: the arguments of the chunk the first time, and then what its ``coroutine.yield``
+                returns.
+
+        Returns:
+            What it yields or returns: ``None`` for no value, the value itself for one, a tuple for
+            several. `status` tells which it was: ``yielded`` or ``success``.
+
+        Raises:
+            CoroutineError: it runs or has ended.
+            MarshalError: a value cannot cross. If that is one of `args`, or one that was yielded,
+                the coroutine can be resumed again.
+            QueueFullError: it would begin to run, and `max_queue` tasks wait already. A coroutine
+                that has begun is never refused.
+            PoolClosedError: the pool is closed.
+            LuaError: the code failed or does not compile; likewise the other errors of
+                `ThreadPool.submit`.
+        """
+        task = self._task
+        pool = task.pool
+        if pool._closed:
+            raise PoolClosedError(pool.name)
+        if task.phase != "yielded":
+            status = task.status
+            if status != "created":
+                raise CoroutineError(status)
+            pool._check_room()
+        task.phase = "resumed"
+        task.has_run = task.is_refused = False
+        task.future = future = pool._create_future()
+        if pool._functions:
+            task.enter_context()
+        task.resume(args)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        except PoolClosedError:
+            if pool._closed:
+                task.phase = "destroyed"
+            raise
+
+    def close(self) -> asyncio.Future[None]:
+        """
+        End the coroutine, now. Does nothing if it has ended.
+
+        One that waits is closed by the next thread that is free, as Lua's ``coroutine.close``
+        does: from Lua 5.4 on its to-be-closed variables are run. One that runs is abandoned.
+
+        Returns:
+            A future that is done when a coroutine that waited has been closed. It need not be
+            awaited.
+        """
+        return self._task.close_by_owner()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Coroutine of {self._task.pool.name!r}: {self.status}>"
+
+    def __del__(self) -> None:
+        task = self._task
+        if task.phase == "yielded" or (task.phase == "resumed" and not task.future.done()):
+            # Any thread may drop it, and the loop closes it.
+            with suppress(RuntimeError):
+                task.pool._loop.call_soon_threadsafe(task.close_by_owner)

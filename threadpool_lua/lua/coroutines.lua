@@ -1,0 +1,110 @@
+-- The coroutines that a task makes itself. What they yield goes to who resumed
+-- them; but a request to Python, such as the call of a host function, has to pause
+-- the whole task. So who resumes a coroutine here passes requests on, from one to
+-- the next, and the answers back.
+
+local coroutine = coroutine
+local create, resume = coroutine.create, coroutine.resume
+local running, status, yield = coroutine.running, coroutine.status, coroutine.yield
+local close = coroutine.close -- Lua 5.4 and later
+local error, next, pcall, rawequal = error, next, pcall, rawequal
+local setfenv, setmetatable, tostring, type = setfenv, setmetatable, tostring, type
+local gsub = string.gsub
+
+-- The first value that a coroutine yields with a request.
+local REQUEST = {}
+
+-- What else there is to say where Lua refuses to yield.
+local CANNOT_PAUSE = " (a task cannot pause inside a function of C that calls back)"
+
+-- Lua 5.1 cannot yield across pcall, so there it cannot be tried whether Lua refuses.
+local is_puc_51 = setfenv and not jit
+local try = is_puc_51 and function(f, ...) return true, f(...) end or pcall
+
+-- By coroutine: the one that it has resumed, and whose request it has passed on.
+-- And these, each of which only its answer may resume.
+local inner, waits = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+
+-- How far above a function that was called last of all its caller is: Lua 5.1
+-- counts the call that is gone.
+local CALLER = is_puc_51 and 3 or 2
+
+local relay
+
+local function answered(me, co, yielded, ...)
+  inner[me], waits[co] = nil, nil
+  if not yielded then return relay(co, resume(co, false, (...) .. CANNOT_PAUSE)) end
+  return relay(co, resume(co, ...))
+end
+
+local function pass_on(co, _, ...)
+  local me = running()
+  inner[me], waits[co] = co, true
+  return answered(me, co, try(yield, REQUEST, ...))
+end
+
+function relay(co, ok, ...)
+  if rawequal((...), REQUEST) then return pass_on(co, ...) end
+  return ok, ...
+end
+
+function coroutine.resume(co, ...)
+  if type(co) ~= "thread" then
+    error("bad argument #1 to 'resume' (coroutine expected)", 2)
+  end
+  if waits[co] then return false, "cannot resume non-suspended coroutine" end
+  return relay(co, resume(co, ...))
+end
+
+local function unwrap(co, ok, ...)
+  if ok then return ... end
+  local why = ...
+  if close and status(co) == "dead" then
+    -- As Lua itself does: what the coroutine had to close may have failed, too.
+    local closed, why_not = close(co)
+    if not closed then why = why_not end
+  end
+  error(why, CALLER) -- where a text gets the caller's place in front
+end
+
+function coroutine.wrap(f)
+  local ok, co = pcall(create, f)
+  if not ok then error((gsub(co, "to '[^']*'", "to 'wrap'")), 2) end
+  return function(...)
+    if waits[co] then error("cannot resume non-suspended coroutine", 2) end
+    return unwrap(co, relay(co, resume(co, ...)))
+  end
+end
+
+-- Closes a coroutine that waits, after those in it whose request it has passed on.
+-- Returns nothing, or what went wrong in a to-be-closed variable.
+local function close_all(co)
+  local within = inner[co]
+  if within then inner[co], waits[within] = nil, nil end
+  local why = within and close_all(within)
+  if not close then return end
+  local ok, closed, what = pcall(close, co)
+  if ok and closed then return why end
+  return why or tostring(not ok and closed or what)
+end
+
+if is_puc_51 then
+  local NO_YIELD = "attempt to yield across metamethod/C-call boundary"
+
+  local function explained(ok, why, ...)
+    if not ok and why == NO_YIELD then
+      why = why .. " (Lua 5.1 cannot pause a task inside pcall)"
+    end
+    return ok, why, ...
+  end
+
+  for _, name in next, { "pcall", "xpcall" } do
+    local call = _G[name]
+    _G[name] = function(...) return explained(call(...)) end
+  end
+end
+
+return {
+  REQUEST = REQUEST, CANNOT_PAUSE = CANNOT_PAUSE, CALLER = CALLER,
+  try = try, resume = resume, close = close_all,
+}
