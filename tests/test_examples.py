@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import csv
 import os
 import re
 import signal
@@ -320,3 +322,134 @@ async def test_database_says_how_to_install_the_driver(tmp_path: Path) -> None:
     code, out, err = await run("database.py", "--cpath", tmp_path / "?.so")
     assert (code, err) == (1, "")
     assert "apt-get install lua-sql-sqlite3" in out
+
+
+def summary_of(out: str) -> tuple[dict[str, str], int, int]:
+    """Return what `stream_file.py` printed: the totals, the number of rows, and that of ticks."""
+    match = re.fullmatch(
+        r"(?s)(.*?)(\d+) rows, \d+\.\d MB, read in \d+\.\d\d s\n"
+        r"meanwhile the loop ticked (\d+) times, \d+ ms apart at most\n",
+        out,
+    )
+    assert match, out
+    totals = re.findall(r"^(.*): ([\d,.]+)$", match[1], re.MULTILINE)
+    return dict(totals), int(match[2]), int(match[3])
+
+
+async def test_stream_file_adds_up_a_file_that_it_makes() -> None:
+    """No row is lost, whatever is in its fields, and the loop ticks while they come."""
+    code, out, err = await run("stream_file.py")
+    assert (code, err) == (0, "")
+    totals, rows, ticks = summary_of(out)
+    assert totals == {
+        "Corner Shop": "4,162,583.25",
+        "Smith, Jones & Sons": "4,162,416.75",
+        'The "Old" Mill': "4,162,500.00",
+    }
+    assert rows == 100_000
+    assert ticks > 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_stream_file_reads_what_a_csv_writer_writes(tmp_path: Path, end: str) -> None:
+    """Commas, quotes, ends of lines and nothing at all are text in a field like any other."""
+    texts = ["plain", "", ",", '"', '""', '","', 'a "quoted" word', "é, ü", '"at both ends"', " "]
+    path = tmp_path / "texts.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator=end)
+        writer.writerow(["two\nlines", "weight, in kg", 'the "text"'])
+        for weight, text in enumerate(texts, start=1):
+            writer.writerow([f"{text}\n\n{text}", weight, text])
+            writer.writerow([text, -weight / 4, text])
+        file.write(end)
+    code, out, err = await run(
+        "stream_file.py", path, "--group-by", 'the "text"', "--sum", "weight, in kg"
+    )
+    assert (code, err) == (0, "")
+    totals, rows, _ = summary_of(out)
+    assert totals == {text: f"{weight * 0.75:.2f}" for weight, text in enumerate(texts, start=1)}
+    assert rows == 2 * len(texts)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, ": No such file or directory"),
+        ("", ":1: the file is empty"),
+        ("shop,price\n", ":1: there is no column 'amount'"),
+        ("shop,amount\nA,1\n\nB,2,3\n", ":4: the row has 3 fields instead of 2"),
+        ("shop,amount\nA\n", ":2: the row has 1 fields instead of 2"),
+        ("shop,amount\nA,much\n", ":2: 'much' is not a number"),
+        ('shop,amount\n"A\nB",1\n"C"D,2\n', ":4: a quote is out of place"),
+        ('shop,amount\nA"B"C,1\n', ":2: a quote is out of place"),
+        ('shop,amount\n"A\nB",1\n"C,2\n', ":4: a quoted field does not end"),
+        ('shop,amount\n"A,1\n' + "B,2\n" * 100_000, ":2: a quoted field does not end"),
+    ],
+    ids=[
+        "missing file",
+        "empty file",
+        "missing column",
+        "too many fields",
+        "too few fields",
+        "no number",
+        "text behind quotes",
+        "quotes in text",
+        "open quote",
+        "open quote far from the end",
+    ],
+)
+async def test_stream_file_says_what_is_wrong_and_where(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    """One line names the file, the line in it at which the row begins, and the reason."""
+    path = tmp_path / "sales.csv"
+    if content is not None:
+        path.write_text(content)
+    assert await run("stream_file.py", path) == Outcome(1, "", f"{path}{complaint}\n")
+
+
+async def test_stream_file_refuses_a_directory_and_text_that_is_no_utf_8(tmp_path: Path) -> None:
+    """What only fails while it is read is told without a traceback as well."""
+    outcome = await run("stream_file.py", tmp_path)
+    assert outcome == Outcome(1, "", f"{tmp_path}: Is a directory\n")
+    path = tmp_path / "latin-1.csv"
+    path.write_bytes(b"shop,amount\nCaf\xe9,1\n")
+    code, out, err = await run("stream_file.py", path)
+    assert (code, out) == (1, "")
+    assert err.startswith("yielded value 1: byte 0xe9 at 4 is not valid UTF-8")
+    assert err.count("\n") == 1
+
+
+async def test_async_host_prices_hundreds_of_orders_by_rules_in_lua() -> None:
+    """The rules get what the service has, handle what it does not have, or let that through."""
+    code, out, err = await run("async_host.py")
+    assert (code, err) == (0, "")
+    one, many, *rest = out.splitlines()
+    assert re.fullmatch(r"orders: 1, priced in \d+\.\d\d s", one)
+    assert re.fullmatch(r"orders: 200, priced in \d+\.\d\d s", many)
+    assert rest == [
+        "7,356.50 in all; 50 orders had a voucher that does not exist",
+        "an order cannot be priced: there is no /products/moon",
+    ]
+
+
+async def test_fanout_sums_up_what_the_backends_answer() -> None:
+    """Far more tasks wait than there are threads and states, and each gets its own answers."""
+    code, out, err = await run("fanout.py")
+    assert (code, err) == (0, "")
+    summary, *counts, paused, pool = out.splitlines()
+    assert ast.literal_eval(summary.removeprefix("the last summary: ")) == {
+        "product": 3000,
+        "price": 40,
+        "stars": "not rated",
+        "hurry": False,
+        "replacement": 3001,
+    }
+    assert counts == [
+        "3000 products, 150 of them sold out",
+        "asked for 3000 prices, 3000 stocks, 3000 ratings, 150 replacements",
+    ]
+    most = re.fullmatch(r"up to (\d+) tasks were paused at the same time", paused)
+    assert most
+    assert 2 < int(most[1]) <= 1000
+    assert re.fullmatch(r"threads: 2, Lua states: [12]", pool)
