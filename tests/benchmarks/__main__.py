@@ -7,7 +7,7 @@ from importlib import import_module
 
 from ._measure import machine
 
-PARTS = ("dispatch", "values", "looplag")
+PARTS = ("dispatch", "values", "looplag", "paused", "resume", "map")
 
 
 def main() -> None:

@@ -1,13 +1,15 @@
-"""What the parts share: rounds that alternate between the peers, and tables of the results."""
+"""What the parts share: ways to measure, rounds that alternate between the peers, and tables."""
 
 from __future__ import annotations
 
 import asyncio
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import lupa
@@ -17,6 +19,8 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, Any]], Any]] = {
     "uvloop": uvloop.run,
     "asyncio": asyncio.run,
 }
+IN_FLIGHT = 100
+TICK = 0.001  # seconds
 
 
 @dataclass
@@ -35,13 +39,52 @@ class Row:
         return f"{self.median:9.2f}  ({low:.2f} to {high:.2f})"
 
 
+async def one_after_the_other(submit: Callable[[], Awaitable[Any]], count: int) -> None:
+    """Await `count` calls of `submit`."""
+    for _ in range(count):
+        await submit()
+
+
+async def in_flight(work: Callable[[int], Awaitable[Any]], count: int = 400) -> float:
+    """Have `work` do something `count` times, in many tasks at once; return what each costs, µs."""
+    start = perf_counter()
+    await asyncio.gather(*(work(count) for _ in range(IN_FLIGHT)))
+    return (perf_counter() - start) / (count * IN_FLIGHT) * 1e6
+
+
+@asynccontextmanager
+async def largest_gap(gaps: list[float]) -> AsyncIterator[None]:
+    """Append the longest time between two ticks of a timer, in milliseconds."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        last = perf_counter()
+        while True:
+            await asyncio.sleep(TICK)
+            now = perf_counter()
+            longest = max(longest, now - last)
+            last = now
+
+    ticker = asyncio.ensure_future(tick())
+    await asyncio.sleep(10 * TICK)
+    try:
+        yield
+        # A gap that lasts to the end has to be seen by a tick.
+        await asyncio.sleep(2 * TICK)
+    finally:
+        ticker.cancel()
+        gaps.append(longest * 1000)
+
+
 async def alternate(
-    peers: dict[str, Callable[[], Awaitable[float]]], rounds: int
+    peers: dict[str, Callable[[], Awaitable[float]]], rounds: int, warm: bool = True
 ) -> dict[str, Row]:
     """Run each peer once in each round, so that a change of the machine's mood meets all."""
     rows = {peer: Row(peer, []) for peer in peers}
-    for peer in peers.values():
-        await peer()  # Warm: threads started, code compiled.
+    if warm:
+        for peer in peers.values():
+            await peer()  # Threads started, code compiled.
     for _ in range(rounds):
         for name, peer in peers.items():
             rows[name].figures.append(await peer())
@@ -54,6 +97,12 @@ def show(title: str, unit: str, rows: dict[str, Row], ours: str) -> None:
     for row in rows.values():
         times = "" if row.peer == ours else f"{row.median / rows[ours].median:8.2f} x"
         print(f"  {row.peer:<24}{row!s:<36}{times}")
+
+
+def require(what: str, figure: float, limit: float) -> None:
+    """Print what is required of a figure, next to the figure."""
+    verdict = "met" if figure <= limit else "NOT met"
+    print(f"  required: {what}, at most {limit:g}: {figure:.2f}, {verdict}")
 
 
 def machine() -> str:

@@ -15,10 +15,9 @@ import lupa.luajit21
 
 from threadpool_lua import ThreadPool
 
-from ._measure import LOOPS, alternate, show
+from ._measure import IN_FLIGHT, LOOPS, alternate, in_flight, one_after_the_other, show
 
 THREADS = 4
-IN_FLIGHT = 100
 BURST = 20_000
 ROUNDS = 9
 CHUNK = "local a, b = ... return a + b"
@@ -38,18 +37,6 @@ def lua_on_this_thread() -> Callable[[], Any]:
         return add(20, 22)
 
     return call
-
-
-async def one_after_the_other(submit: Submit, count: int) -> None:
-    for _ in range(count):
-        await submit()
-
-
-async def in_flight(submit: Submit) -> float:
-    count = 400
-    start = perf_counter()
-    await asyncio.gather(*(one_after_the_other(submit, count) for _ in range(IN_FLIGHT)))
-    return (perf_counter() - start) / (count * IN_FLIGHT) * 1e6
 
 
 async def burst(submit: Submit) -> float:
@@ -82,7 +69,9 @@ async def measure(loop_name: str) -> None:
                 "anyio.to_thread": lambda: anyio.to_thread.run_sync(call, limiter=limiter),
             }
             measures: dict[str, Measure] = {
-                f"{IN_FLIGHT} in flight": in_flight,
+                f"{IN_FLIGHT} in flight": lambda submit: in_flight(
+                    partial(one_after_the_other, submit)
+                ),
                 f"a burst of {BURST}": burst,
                 "one after the other": sequential,
             }

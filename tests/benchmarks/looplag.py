@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import lupa.luajit21
 
 from threadpool_lua import ThreadPool
 
-from ._measure import LOOPS, alternate, show
+from ._measure import LOOPS, TICK, alternate, largest_gap, show
 
 THREADS = 2
 ROUNDS = 7
-TICK = 0.001  # seconds
 SPIN = "local n = 0 for i = 1, 2e8 do n = n + i % 3 end return n"
 TEN_MB = "return ('0123456789'):rep(1000000)"
 BYTES = 10_000_000
@@ -29,31 +26,6 @@ MAKE_ROWS = """
 """
 
 Work = Callable[[], Awaitable[Any]]
-
-
-@asynccontextmanager
-async def largest_gap(gaps: list[float]) -> Any:
-    """Append the longest time between two ticks of a timer, in milliseconds, beyond a tick."""
-    longest = 0.0
-
-    async def tick() -> None:
-        nonlocal longest
-        last = perf_counter()
-        while True:
-            await asyncio.sleep(TICK)
-            now = perf_counter()
-            longest = max(longest, now - last)
-            last = now
-
-    ticker = asyncio.ensure_future(tick())
-    await asyncio.sleep(10 * TICK)
-    try:
-        yield
-        # A gap that lasts to the end has to be seen by a tick.
-        await asyncio.sleep(2 * TICK)
-    finally:
-        ticker.cancel()
-        gaps.append(longest * 1000)
 
 
 async def gap_of(work: Work) -> float:
