@@ -24,7 +24,7 @@ class StreamedTask(Task):
     A task that may go on, after it has yielded, until as many rows wait as its consumer allows.
 
     A thread that has got a row compares two counts: `_sent`, which is the threads', and how many
-    rows the loop has granted. If there is more to come, the task goes back into the queue at once,
+    rows the loop allows. If there is more to come, the task goes back into the queue at once,
     and the row says so; otherwise the task is the loop's, which compares again, as the grant may
     have grown meanwhile.
     """
@@ -81,7 +81,7 @@ class StreamedTask(Task):
         self.pool._put(self.future, self)
 
     def go_on(self) -> None:
-        """Resume the task, if it waits for that and more rows have been granted."""
+        """Resume the task, if it waits for that and more rows may come."""
         if self.waits_to_go_on and self._may_go_on():
             self.resume(())
 
