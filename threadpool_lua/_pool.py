@@ -526,16 +526,15 @@ class ThreadPool:
         self._threads.notified = False
         done = self._threads.done
         count = min(len(done), _DRAINED_AT_ONCE)
-        ended = 0
+        left = paused = 0
         try:
-            for _ in range(count):
+            for left in range(count - 1, -1, -1):  # noqa: B007 - what `finally` goes by
                 future, result, error = done.popleft()
-                ended += 1
                 try:
                     if error is None:
                         future.set_result(result)
                     elif error is PAUSED:
-                        ended -= 1
+                        paused += 1
                         self._in_flight -= 1
                         future.paused(result)
                     elif isinstance(error, asyncio.CancelledError):
@@ -546,7 +545,7 @@ class ThreadPool:
                     pass  # It was cancelled: nobody waits for the outcome.
         finally:
             # Not before: what pauses must not find that nothing is left to do.
-            self._in_flight -= ended
+            self._in_flight -= count - left - paused
             self._pace.note(count)
             if self._waiters:
                 self._grant_room()
