@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
+import threading
 import tracemalloc
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
@@ -801,3 +803,29 @@ async def test_batches_wait_for_room_as_others_do(lua: str) -> None:
     async with ThreadPool("tight", threads=1, max_queue=0, lua=lua) as pool:
         assert [i async for i in pool.map("return ...", items())] == list(range(100))
     assert most <= 1
+
+
+async def test_items_that_wait_for_a_batch_do_not_run_once_it_has_been_left(lua: str) -> None:
+    saw: list[int] = []
+    go_on = threading.Event()
+
+    def note(i: int) -> int:
+        saw.append(i)
+        if i > 0:
+            go_on.wait(10)
+        return i
+
+    async def items() -> AsyncIterator[int]:
+        for i in range(50):
+            yield i
+        await asyncio.get_running_loop().create_future()
+
+    async with ThreadPool("left", threads=1, lua=lua, functions={"note": note}) as pool:
+        async with contextlib.aclosing(pool.map("return host.note(...)", items())) as results:
+            assert await anext(results) == 0
+            await until(lambda: saw == [0, 1])
+        await asyncio.sleep(0)  # The futures that were cancelled tell whoever listens.
+        await asyncio.sleep(0)
+        go_on.set()
+        await at_rest(pool)
+    assert saw == [0, 1]

@@ -193,6 +193,7 @@ class Map:
             feeder.cancel()
             if self._flusher is not None:
                 self._flusher.cancel()
+            self._items.clear()  # What ends below must not have them put.
             for future in {*self._open, *self._done, *self._order}:
                 _abandon(future)
 

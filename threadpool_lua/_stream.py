@@ -25,8 +25,8 @@ class StreamedTask(Task):
 
     A thread that has got a row compares two counts: `_sent`, which is the threads', and how many
     rows the loop allows. If there is more to come, the task goes back into the queue at once,
-    and the row says so; otherwise the task is the loop's, which compares again, as the grant may
-    have grown meanwhile.
+    and the row says so; otherwise the task is the loop's, which compares again, as more may
+    have been asked for meanwhile.
     """
 
     __slots__ = ("_arrival", "_sent", "asked", "prefetch", "rows")
