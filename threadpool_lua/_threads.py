@@ -198,14 +198,15 @@ class Threads:
         future: Any
         visit: Any
         paused: Any
+        completion: Completion | None
         while True:
             try:
                 worker.task = task = aside.popleft() if aside else take()
             except IndexError:
                 break
             future, chunk, args, pool = task
-            result = failure = None
             if chunk is not VISIT:
+                result = failure = None
                 if not future.cancelled():
                     try:
                         if state is None or state.coroutines:
@@ -213,15 +214,16 @@ class Threads:
                             state = self._state_for_new_task(entered)
                             aside = state.aside
                         result = state.run(chunk, args)
-                        if type(result) is Pause:
+                        if state.coroutines and type(result) is Pause:
                             paused = Task(pool, future, chunk, (), None)
                             future, result, failure = paused.follow(state, result)
                     except BaseException as error:
                         failure = presentable(error)
+                done.append((future, result, failure))
             else:
                 visit = args
                 target = visit.state
-                if target is not None and target is not state:
+                if target is not state and target is not None:
                     if self._enter_state(target, task):
                         if state is not None:
                             self._leave_state(state)
@@ -229,16 +231,19 @@ class Threads:
                         aside = state.aside
                     continue
                 try:
-                    if state is None or (target is None and state.coroutines):
+                    if target is None and (state is None or state.coroutines):
                         entered, state, aside = state, None, _NOTHING
                         state = self._state_for_new_task(entered)
                         aside = state.aside
-                    future, result, failure = visit.run(state) or (future, None, None)
+                    completion = visit.run(state)
                 except BaseException as error:
-                    failure = presentable(error)
-                if future is None:
+                    completion = future, None, presentable(error)
+                if completion is not None:
+                    done.append(completion)
+                elif future is not None:
+                    done.append((future, None, None))
+                else:
                     continue
-            done.append((future, result, failure))
             if not self.notified and len(done) >= self._batch:
                 self._notify(pool)
                 if self.thrifty and len(self._resting) < len(self.workers) - 1:
@@ -251,7 +256,8 @@ class Threads:
             self._leave_state(state)
         worker.task = None
         # An exception of a host function that somebody keeps leads here, by its frames.
-        state = pool = task = args = future = result = failure = visit = target = paused = None
+        state = pool = task = args = future = result = failure = None
+        visit = target = paused = completion = None
 
     def _notify(self, pool: ThreadPool) -> None:
         """Have the loop look at the completions, all of them at once."""
