@@ -23,7 +23,7 @@ from .lua import source
 # How values leave a step, where it is not nothing or one plain value: see encode.lua.
 _NOTHING, _PLAIN, _PACKED, _SLICED, _LARGE, _REFUSED = range(1, 7)
 # How else a step ends: see dispatcher.lua.
-_FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _YIELDED, _YIELDED_ONE, _CALLED = range(7, 13)
+_FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _YIELDED, _CALLED = range(7, 12)
 
 _logger = logging.getLogger("threadpool_lua")
 
@@ -83,7 +83,7 @@ class Pause:
 
 
 YIELDED: Final = object()
-"""What `State.resume` returns, instead of a `Pause`, when a task has yielded as most do."""
+"""What `State.resume` returns, instead of a `Pause`, when a task has yielded one plain value."""
 
 
 class State:
@@ -149,8 +149,8 @@ class State:
         self.is_closed = False
         """Whether nobody will enter the state any more."""
 
-        self.yielded: tuple[Any, ...] = ()
-        """The values that were yielded, when `resume` has returned `YIELDED`."""
+        self.yielded: object = None
+        """The value that was yielded, when `resume` has returned `YIELDED`."""
 
         runtime = options.implementation.module.LuaRuntime(
             # Strings cross as bytes, so that any string does, and lupa raises nothing of its own.
@@ -316,10 +316,10 @@ class State:
             if len(args) > _MAX_ARGUMENTS:
                 return MarshalError(f"{len(args)} arguments: too many")
             result = error
-        if type(result) is tuple and result[0] == _YIELDED_ONE:
-            value = result[1]
-            if type(value) is not bytes or not self._as_text:
-                self.yielded = (value,)
+        else:
+            kind = type(result)
+            if kind is not tuple and (kind is not bytes or not self._as_text):
+                self.yielded = result
                 return YIELDED
         return self._ended_or_paused(place, result)
 
@@ -562,18 +562,16 @@ class State:
         if kind in (_FAILED, _UNCOMPILED):
             raise self._failure(result)
         results = self._received("result", *result)
-        return results[0] if len(results) == 1 else tuple(results)
+        return results[0] if len(results) == 1 else tuple(results) or None
 
     def _ended_or_paused(self, place: int, result: Any) -> object:
         """Do what `_outcome` does for a task that has been resumed; or raise lupa's error."""
-        if type(result) is tuple and result[0] == _YIELDED_ONE:
-            result = _YIELDED, place, _PLAIN, result[1]
         self.coroutines -= 1  # Back below, if it waits again.
         if isinstance(result, self._lupa_error):
             raise _foreign(result) from None
-        if type(result) is tuple:
-            return self._outcome(result)
-        return values.text(result) if self._as_text and type(result) is bytes else result
+        if type(result) is not tuple:
+            result = _YIELDED, place, _PLAIN, result
+        return self._outcome(result)
 
     def _pause(self, function: HostFunction | None, what: str, place: int, *received: Any) -> Pause:
         self.coroutines += 1

@@ -56,20 +56,20 @@ class StreamedTask(Task):
             if type(pause) is Pause:
                 if pause.function is not None or pause.refusal is not None:
                     return completion
-                pause = tuple(pause.values)
+                pause = as_result(tuple(pause.values))
             self._sent += 1
             if self._may_go_on():
                 self.pool._put_by_thread(self.future, self)
                 return RowsAhead(self), pause, PAUSED
         return completion
 
-    def add(self, values: tuple[Any, ...]) -> None:
+    def add(self, row: object) -> None:
         """Take a row, and wake the consumer if it waits."""
-        self.rows.append(as_result(values))
+        self.rows.append(row)
         self._wake_consumer()
 
     def _yielded(self, values: tuple[Any, ...]) -> None:
-        self.add(values)
+        self.add(as_result(values))
         self.go_on()
 
     def _refused(self, refusal: MarshalError) -> None:
@@ -136,10 +136,10 @@ class RowsAhead:
         """That of the task."""
         return self._task.future
 
-    def paused(self, values: tuple[Any, ...]) -> None:
+    def paused(self, row: object) -> None:
         """Take a row, and count the task as put into the queue, which a thread has done."""
         self._task.pool._in_flight += 1
-        self._task.add(values)
+        self._task.add(row)
 
 
 class Stream:

@@ -245,7 +245,7 @@ class Task:
         Take the task over from the threads.
 
         Args:
-            pause: its pause, or just the values that it has yielded.
+            pause: its pause, or just the one value that it has yielded.
         """
         self._with_loop = True
         future = self.future
@@ -253,8 +253,8 @@ class Task:
             self.pool._end(future)
         if future.done():
             self.end()
-        elif type(pause) is tuple:
-            self._yielded(pause)
+        elif type(pause) is not Pause:
+            self._yielded((pause,))
         elif pause.refusal is not None:
             self._refused(pause.refusal)
         elif pause.function is None:

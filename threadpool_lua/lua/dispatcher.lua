@@ -21,11 +21,12 @@ local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
 local resume, close_coroutine = coroutines.resume, coroutines.close
 local list, null = values.list, values.null
 
--- How a step ended, where it did not end with nothing or with one plain value: with
--- one of the kinds of encode.lua, or with one of these. _state.py knows them by
--- these numbers.
+-- How a step ended, where it did not end as most do, which one plain value tells by
+-- itself: a first step, that the task has returned it, and a later one, that it has
+-- yielded it again. Else with one of the kinds of encode.lua, or with one of these.
+-- _state.py knows them by these numbers.
 local REFUSED, FAILED, UNCOMPILED, REFUSED_ARGUMENT = encoding.REFUSED, 7, 8, 9
-local YIELDED, YIELDED_ONE, CALLED, BATCHED = 10, 11, 12, 13
+local YIELDED, CALLED, BATCHED = 10, 11, 12
 
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
@@ -172,7 +173,7 @@ local function finish(place, co, ok, ...)
   if rawequal(mark, FINISHED) then
     if place then forget(place) end
     spare = co
-    if select("#", ...) <= 2 and is_plain(value) then return value end
+    if not place and select("#", ...) <= 2 and is_plain(value) then return value end
     return encode("result", select(2, ...))
   end
   if not ok then
@@ -180,8 +181,7 @@ local function finish(place, co, ok, ...)
     return failure(co, mark)
   end
   if rawequal(mark, REQUEST) then return called(place or keep(co), ...) end
-  -- Again, and as most do: Python knows the place.
-  if place and select("#", ...) == 1 and is_plain(mark) then return YIELDED_ONE, mark end
+  if place and select("#", ...) == 1 and is_plain(mark) then return mark end
   return YIELDED, place or keep(co), encode("yielded value", ...)
 end
 
