@@ -358,6 +358,29 @@ class TestDrop:
         await asyncio.to_thread(gc.collect)
         await at_rest(pool)
 
+    @pytest.mark.parametrize("steps", [1, 2])
+    async def test_what_is_dropped_while_it_runs_gives_its_value_first(
+        self, pool: ThreadPool, gate: Callable[[], Gate], steps: int
+    ) -> None:
+        only = gate()
+        before = "coroutine.yield() " * (steps - 1)
+        co = pool.create(f"{before} {blocks_at(only)} coroutine.yield('last')")
+        for _ in range(steps - 1):
+            await co.resume()
+        step = co.resume()
+        del co
+        await only.entered()
+        only.open()
+        assert await step == "last"
+        await at_rest(pool)
+
+    async def test_what_is_dropped_while_it_runs_is_freed_if_its_value_cannot_cross(
+        self, pool: ThreadPool
+    ) -> None:
+        with pytest.raises(MarshalError):
+            await pool.create("coroutine.yield(print)").resume()
+        await at_rest(pool)
+
     async def test_its_to_be_closed_variables_are_closed(self, lua_that_closes: str) -> None:
         async with ThreadPool("one", threads=1, lua=lua_that_closes, init=INIT) as pool:
             co = pool.create(CLOSES)

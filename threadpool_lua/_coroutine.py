@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from ._exceptions import CoroutineError, MarshalError, PoolClosedError
 from ._host import as_result
 from ._state import Pause, State
-from ._task import Task
+from ._task import VISIT, Task
 
 if TYPE_CHECKING:
     from ._chunk import Chunk
@@ -25,7 +25,7 @@ Status: TypeAlias = Literal[
 class SteppedTask(Task):
     """A task that waits, whenever it has yielded, until its owner resumes it."""
 
-    __slots__ = ("is_refused", "phase")
+    __slots__ = ("is_dropped", "is_refused", "phase")
 
     def __init__(self, pool: ThreadPool, chunk: Chunk | str) -> None:
         super().__init__(pool, pool._create_future(), chunk, (), None)
@@ -34,6 +34,9 @@ class SteppedTask(Task):
 
         self.is_refused = False
         """Whether its first arguments cannot cross, so that it has not begun."""
+
+        self.is_dropped = False
+        """Whether nobody will resume it any more. Any thread may say so."""
 
     @property
     def status(self) -> Status:
@@ -44,8 +47,11 @@ class SteppedTask(Task):
                 return "running" if self.has_run else "queued"
             if future.cancelled():
                 return "destroyed"
-            if future.exception() is None:
+            error = future.exception()
+            if error is None:
                 return "success"
+            if self.pool._closed and isinstance(error, PoolClosedError):
+                return "destroyed"
             return "created" if self.is_refused else "failed"
         return phase if phase == "destroyed" or not self.pool._closed else "destroyed"
 
@@ -61,9 +67,37 @@ class SteppedTask(Task):
         closed.set_result(None)
         return closed
 
-    def enter_context(self) -> None:
-        """Have the functions that it calls run in a copy of the caller's context."""
-        self._context = copy_context()
+    def check_unbegun(self) -> None:
+        """Raise unless it can begin."""
+        if self.pool._closed:
+            raise PoolClosedError(self.pool.name)
+        status = self.status
+        if status != "created":
+            raise CoroutineError(status)
+        self.pool._check_room()
+        self.is_refused = False
+
+    def drop(self) -> None:
+        """End the coroutine once it waits to be resumed, which nobody will do; on any thread."""
+        self.is_dropped = True
+        if self.phase == "yielded":
+            with suppress(RuntimeError):
+                self.pool._loop.call_soon_threadsafe(self.close_by_owner)
+
+    def paused(self, pause: Any) -> None:
+        """Take the task over from the threads: most of the time, it has yielded."""
+        if type(pause) is Pause:
+            super().paused(pause)
+            return
+        self._with_loop = True
+        try:
+            self.future.set_result(pause)
+        except asyncio.InvalidStateError:
+            self.end()  # It was cancelled while it ran.
+            return
+        self.phase = "yielded"
+        if self.is_dropped:
+            self.end()
 
     def _step(self, state: State) -> object:
         args = self._answer
@@ -79,12 +113,13 @@ class SteppedTask(Task):
         return Pause(self._place, None, (), error)  # It has not been resumed, and can be.
 
     def _yielded(self, values: tuple[Any, ...]) -> None:
-        self.phase = "yielded"
-        self.future.set_result(as_result(values))
+        self.paused(as_result(values))
 
     def _refused(self, refusal: MarshalError) -> None:
         self.phase = "yielded"
         self.future.set_exception(refusal)
+        if self.is_dropped:
+            self.end()
 
 
 class Coroutine:
@@ -117,54 +152,43 @@ class Coroutine:
         """
         return self._task.status
 
-    async def resume(self, *args: object) -> Any:
+    def resume(self, *args: object) -> asyncio.Future[Any]:
         """
         Run the coroutine until it yields or ends.
-
-        Cancelling this closes the coroutine.
 
         Args:
             args: the arguments of the chunk the first time, and then what its ``coroutine.yield``
                 returns.
 
         Returns:
-            What it yields or returns: ``None`` for no value, the value itself for one, a tuple for
-            several. `status` tells which it was: ``yielded`` or ``success``.
+            A future. Its result is what the coroutine yields or returns: ``None`` for no value, the
+            value itself for one, a tuple for several. `status` tells which it was: ``yielded`` or
+            ``success``. Cancelling it closes the coroutine. Its exception is one of those of
+            `ThreadPool.submit`; after a `MarshalError` for one of `args`, or for a value that was
+            yielded, the coroutine can be resumed again.
 
         Raises:
             CoroutineError: it runs or has ended.
-            MarshalError: a value cannot cross. If that is one of `args`, or one that was yielded,
-                the coroutine can be resumed again.
             QueueFullError: it would begin to run, and `max_queue` tasks wait already. A coroutine
                 that has begun is never refused.
             PoolClosedError: the pool is closed.
-            LuaError: the code failed or does not compile; likewise the other errors of
-                `ThreadPool.submit`.
         """
         task = self._task
         pool = task.pool
-        if pool._closed:
-            raise PoolClosedError(pool.name)
-        if task.phase != "yielded":
-            status = task.status
-            if status != "created":
-                raise CoroutineError(status)
-            pool._check_room()
-        task.phase = "resumed"
-        task.has_run = task.is_refused = False
+        if task.phase != "yielded" or pool._closed:
+            task.check_unbegun()
         task.future = future = pool._create_future()
+        task.phase = "resumed"
+        task.has_run = task._with_loop = False
+        task._answer = args
         if pool._functions:
-            task.enter_context()
-        task.resume(args)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        except PoolClosedError:
-            if pool._closed:
-                task.phase = "destroyed"
-            raise
+            task._context = copy_context()
+        # What `ThreadPool._put` does: as often as a task is submitted.
+        pool._in_flight += 1
+        pool._ready.append((future, VISIT, task, pool))
+        if pool._idle:
+            pool._wake()
+        return future
 
     def close(self) -> asyncio.Future[None]:
         """
@@ -194,8 +218,4 @@ class Coroutine:
         return f"<Coroutine of {self._task.pool.name!r}: {self.status}>"
 
     def __del__(self) -> None:
-        task = self._task
-        if task.phase == "yielded" or (task.phase == "resumed" and not task.future.done()):
-            # Any thread may drop it, and the loop closes it.
-            with suppress(RuntimeError):
-                task.pool._loop.call_soon_threadsafe(task.close_by_owner)
+        self._task.drop()

@@ -23,8 +23,8 @@ from ._pace import Pace
 from ._state import CALL, StateOptions
 from ._statistics import PoolStatistics
 from ._stream import Stream, StreamedTask
-from ._task import PAUSED, Close, Task, Visit
-from ._threads import VISIT, Queued, Threads
+from ._task import PAUSED, VISIT, Close, Task, Visit
+from ._threads import Queued, Threads
 
 _DRAINED_AT_ONCE: Final = 1000  # completions; then other callbacks of the loop get their turn
 _GRACE: Final = 1.0  # seconds that what has been cancelled has to end, where the time is over

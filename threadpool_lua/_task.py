@@ -49,6 +49,10 @@ _exception_numbers = count(1)
 _EXCEPTIONS_KEPT: Final = 100  # of one task, for Lua code that catches and raises them again
 
 
+VISIT: Final = object()
+"""Found in the queue where a chunk would be, before a `Visit` in the place of the arguments."""
+
+
 class Visit(Protocol):
     """Something that a thread does in a Lua state."""
 

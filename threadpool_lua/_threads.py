@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ._exceptions import InitError, LuaError, ThreadPoolError
 from ._state import Pause, State, StateOptions
-from ._task import Completion, Task, presentable
+from ._task import VISIT, Completion, Task, presentable
 
 if TYPE_CHECKING:
     from ._pool import ThreadPool
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 # lives as long as they do, though its idle threads do not keep it alive. A visit that nobody waits
 # for has no future.
 Queued: TypeAlias = "tuple[asyncio.Future[Any] | None, Any, Any, ThreadPool]"
-
-VISIT: Final = object()
 
 _THRIFTY_BATCH: Final = 100  # completions; about as many as make the wake-up of the loop cheap
 _WATCH_INTERVAL: Final = 0.001  # seconds; the longest that a wrong guess can delay a task, twice
