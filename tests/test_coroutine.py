@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -432,6 +433,22 @@ class TestCancel:
             await blocked
             await at_rest(pool)
             assert await pool.submit("return package.ran") is None
+
+    async def test_cancelling_a_resume_whose_value_is_on_its_way_closes_the_coroutine(
+        self, pool: ThreadPool, gate: Callable[[], Gate]
+    ) -> None:
+        only = gate()
+        co = pool.create(f"coroutine.yield() {blocks_at(only)} coroutine.yield('late')")
+        await co.resume()
+        step = co.resume()
+        await only.entered()
+        only.open()
+        while pool.statistics().running:  # The loop gets no turn, and so does not hear of it.
+            time.sleep(0.001)
+        assert co.status == "running"
+        step.cancel()
+        assert co.status == "destroyed"
+        await at_rest(pool)
 
     async def test_cancelling_a_resume_cancels_the_host_function_that_it_waits_for(
         self, pool: ThreadPool

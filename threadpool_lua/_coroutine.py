@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from ._exceptions import CoroutineError, MarshalError, PoolClosedError
 from ._host import as_result
 from ._state import Pause, State
-from ._task import VISIT, Task
+from ._task import STEPPED, VISIT, Task
 
 if TYPE_CHECKING:
     from ._chunk import Chunk
@@ -25,13 +25,13 @@ Status: TypeAlias = Literal[
 class SteppedTask(Task):
     """A task that waits, whenever it has yielded, until its owner resumes it."""
 
-    __slots__ = ("is_dropped", "is_refused", "phase")
+    _mark = STEPPED
+
+    __slots__ = ("is_dropped", "is_refused")
 
     def __init__(self, pool: ThreadPool, chunk: Chunk | str) -> None:
         super().__init__(pool, pool._create_future(), chunk, (), None)
-        self.phase: Literal["created", "resumed", "yielded", "destroyed"] = "created"
-        """The status, as far as the loop knows it; `resumed` stands for all that comes of that."""
-
+        self.phase = "created"
         self.is_refused = False
         """Whether its first arguments cannot cross, so that it has not begun."""
 
@@ -42,9 +42,9 @@ class SteppedTask(Task):
     def status(self) -> Status:
         """What `Coroutine.status` tells."""
         phase, future = self.phase, self.future
-        if phase == "resumed":
+        if phase in ("queued", "running"):
             if not future.done():
-                return "running" if self.has_run else "queued"
+                return phase
             if future.cancelled():
                 return "destroyed"
             error = future.exception()
@@ -59,9 +59,10 @@ class SteppedTask(Task):
         """End the coroutine, and return what is done when it has been closed."""
         closed: asyncio.Future[None] = self.pool._create_future()
         if self.status not in ("success", "failed"):
+            is_waiting = self.phase == "yielded"
             self.phase = "destroyed"
             self.future.cancel()
-            if self._with_loop:
+            if self._with_loop or is_waiting:
                 self.end(closed)
                 return closed
         closed.set_result(None)
@@ -84,21 +85,6 @@ class SteppedTask(Task):
             with suppress(RuntimeError):
                 self.pool._loop.call_soon_threadsafe(self.close_by_owner)
 
-    def paused(self, pause: Any) -> None:
-        """Take the task over from the threads: most of the time, it has yielded."""
-        if type(pause) is Pause:
-            super().paused(pause)
-            return
-        self._with_loop = True
-        try:
-            self.future.set_result(pause)
-        except asyncio.InvalidStateError:
-            self.end()  # It was cancelled while it ran.
-            return
-        self.phase = "yielded"
-        if self.is_dropped:
-            self.end()
-
     def _step(self, state: State) -> object:
         args = self._answer
         try:
@@ -113,11 +99,16 @@ class SteppedTask(Task):
         return Pause(self._place, None, (), error)  # It has not been resumed, and can be.
 
     def _yielded(self, values: tuple[Any, ...]) -> None:
-        self.paused(as_result(values))
+        self.future.set_result(as_result(values))
+        self._wait_for_owner()
 
     def _refused(self, refusal: MarshalError) -> None:
-        self.phase = "yielded"
         self.future.set_exception(refusal)
+        self._wait_for_owner()
+
+    def _wait_for_owner(self) -> None:
+        self._with_loop = False
+        self.phase = "yielded"
         if self.is_dropped:
             self.end()
 
@@ -178,8 +169,7 @@ class Coroutine:
         if task.phase != "yielded" or pool._closed:
             task.check_unbegun()
         task.future = future = pool._create_future()
-        task.phase = "resumed"
-        task.has_run = task._with_loop = False
+        task.phase = "queued"
         task._answer = args
         if pool._functions:
             task._context = copy_context()

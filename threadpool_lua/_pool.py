@@ -23,7 +23,7 @@ from ._pace import Pace
 from ._state import CALL, StateOptions
 from ._statistics import PoolStatistics
 from ._stream import Stream, StreamedTask
-from ._task import PAUSED, VISIT, Close, Task, Visit
+from ._task import PAUSED, STEPPED, VISIT, Close, Task, Visit
 from ._threads import Queued, Threads
 
 _DRAINED_AT_ONCE: Final = 1000  # completions; then other callbacks of the loop get their turn
@@ -460,6 +460,9 @@ class ThreadPool:
             if name is None or not name.isidentifier():
                 raise TypeError(f"this function has no name that Lua could use: {function!r}")
         self._functions.register(name, function)
+        if self._threads is not None:
+            for state in list(self._threads.states):
+                state.lacks_functions = True
         return function
 
     def statistics(self) -> PoolStatistics:
@@ -533,6 +536,11 @@ class ThreadPool:
                 try:
                     if error is None:
                         future.set_result(result)
+                    elif error is STEPPED:
+                        future.future.set_result(result)
+                        future.phase = "yielded"
+                        if future.is_dropped:
+                            future.end()
                     elif error is PAUSED:
                         paused += 1
                         self._in_flight -= 1
@@ -542,7 +550,9 @@ class ThreadPool:
                     else:
                         future.set_exception(error)
                 except asyncio.InvalidStateError:
-                    pass  # It was cancelled: nobody waits for the outcome.
+                    # It was cancelled: nobody waits for the outcome.
+                    if error is STEPPED:
+                        future.end()
         finally:
             # Not before: what pauses must not find that nothing is left to do.
             self._in_flight -= count - left - paused

@@ -115,6 +115,7 @@ class State:
         "_fetch_slice",
         "_forget_batch",
         "_functions",
+        "_go_on",
         "_implementation",
         "_import",
         "_integers",
@@ -127,8 +128,8 @@ class State:
         "_throw",
         "aside",
         "coroutines",
-        "function_count",
         "is_closed",
+        "lacks_functions",
         "lock",
         "yielded",
     )
@@ -143,8 +144,8 @@ class State:
         self.coroutines = 0
         """How many tasks that have begun here wait to be resumed."""
 
-        self.function_count = 0
-        """How many host functions Lua knows."""
+        self.lacks_functions = False
+        """Whether there may be host functions that Lua does not know. Any thread may say so."""
 
         self.is_closed = False
         """Whether nobody will enter the state any more."""
@@ -181,6 +182,7 @@ class State:
         (
             self._compile,
             self._step,
+            self._go_on,
             self._step_packed,
             self._throw,
             self._close_task,
@@ -225,10 +227,10 @@ class State:
 
     def define_functions(self) -> None:
         """Give Lua the host functions that have come since."""
+        self.lacks_functions = False
         for name in (self._functions() or {}).keys() - self._defined:
             self._define(name)
             self._defined.add(name)
-        self.function_count = len(self._defined)
 
     def run(self, chunk: Chunk | Function | str, args: tuple[object, ...]) -> object:
         """
@@ -309,7 +311,7 @@ class State:
                     result = self._encoded_step(-place, args)
                     break
             else:
-                result = self._step(-place, *args)
+                result = self._go_on(place, *args)
         except MarshalError as error:
             return error.with_traceback(None)  # It would lead to objects of lupa.
         except self._lupa_error as error:

@@ -22,7 +22,7 @@ from contextvars import Context
 from dataclasses import replace
 from itertools import count
 from types import CoroutineType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 from ._exceptions import LuaError, MarshalError
 from ._host import HostFunction, as_values
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from ._pool import ThreadPool
 
 # What a thread tells the loop: a task's future with its result, or with its error. Or, where
-# PAUSED is in the place of the error, something that has paused, and its pause.
+# PAUSED is in the place of the error, something that has paused, and its pause; or, where STEPPED
+# is, a `SteppedTask` and the value that it has yielded.
 Completion: TypeAlias = "tuple[Any, Any, BaseException | None]"
 
 PAUSED: Final = BaseException("paused")
 """Found where an error would be, so that a task that does not pause pays nothing for it."""
+
+STEPPED: Final = BaseException("stepped")
+"""Found there, too, where nothing but the value is to be told."""
 
 _MOST_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
 
@@ -77,6 +81,8 @@ class Task:
         on_yield: what the loop calls with the values that the task yields.
     """
 
+    _mark = PAUSED  # what tells the loop that the task has yielded one plain value
+
     __slots__ = (
         "_answer",
         "_awaited",
@@ -89,7 +95,7 @@ class Task:
         "_with_loop",
         "chunk",
         "future",
-        "has_run",
+        "phase",
         "pool",
         "state",
     )
@@ -109,8 +115,8 @@ class Task:
         self.state: State | None = None
         """The state in which it waits to be resumed; None before it has paused."""
 
-        self.has_run = False
-        """Whether a thread has come to it."""
+        self.phase: Literal["created", "queued", "running", "yielded", "destroyed"] = "queued"
+        """What it is doing, as far as a `SteppedTask` has to know."""
 
         self._place = 0  # the number of its coroutine there, while that waits
         self._function: HostFunction | None = None  # which that waits for, if it has not yielded
@@ -130,8 +136,8 @@ class Task:
         if future.done():
             self.close(state)
             return future, None, None
-        self.has_run = True
-        if state.function_count != len(self.pool._functions):
+        self.phase = "running"
+        if state.lacks_functions:
             state.define_functions()
         place = self._place
         try:
@@ -139,7 +145,7 @@ class Task:
                 answer, self._answer = self._answer, ()
                 outcome = state.resume(place, answer)  # type: ignore[arg-type]
                 if outcome is YIELDED:
-                    return self, state.yielded, PAUSED
+                    return self, state.yielded, self._mark
                 if type(outcome) is MarshalError:
                     outcome = self._refuse(state, outcome)
             else:

@@ -459,6 +459,7 @@ class Threads:
             state = State(self._options)
             state.lock.acquire()
             self.states.append(state)
+            state.lacks_functions = True  # There may be one since it was made.
             return state
         finally:
             with self._states_lock:

@@ -195,6 +195,7 @@ local function new_task(slot)
   return setfenv and setfenv(factory(environment), environment) or factory(environment)
 end
 
+-- Resumes the task in a place.
 local function go_on(place, ...)
   local co = waiting[place]
   enter(globals[place])
@@ -386,13 +387,13 @@ if not warns then
     end
   end
 
-  step, step_packed, throw, close_task = collected(step), collected(step_packed),
-    collected(throw), collected(close_task)
+  step, go_on, step_packed = collected(step), collected(go_on), collected(step_packed)
+  throw, close_task = collected(throw), collected(close_task)
   batch, batch_on = collected(batch), collected(batch_on)
   export, init = collected(export), collected(init)
   collectgarbage("stop")
 end
 
-return compile, step, step_packed, throw, close_task,
+return compile, step, go_on, step_packed, throw, close_task,
   batch, batch_on, batch_result, batch_stopped, forget_batch,
   encoding.fetch, host.define, export, import, init, close
