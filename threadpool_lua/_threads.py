@@ -222,12 +222,15 @@ class Threads:
                 visit = args
                 target = visit.state
                 if target is not state and target is not None:
-                    if self._enter_state(target, task):
+                    # Nothing is before the task, unless something has been set aside.
+                    at_once = not target.aside and target.lock.acquire(False)
+                    if at_once or self._enter_state(target, task):
                         if state is not None:
                             self._leave_state(state)
                         state = target
                         aside = state.aside
-                    continue
+                    if not at_once:
+                        continue
                 try:
                     if target is None and (state is None or state.coroutines):
                         entered, state, aside = state, None, _NOTHING
