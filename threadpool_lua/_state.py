@@ -261,7 +261,8 @@ class State:
                     result = self._packed_step(slot, args, chunk is CALL)
                     break
             else:
-                result = self._step(slot, *args)
+                # Python makes a tuple of `slot, *args` by way of a list.
+                result = self._step(*(slot,) + args)  # noqa: RUF005
         except self._lupa_error as error:
             if len(args) > _MAX_ARGUMENTS:
                 raise MarshalError(f"{len(args)} arguments: too many") from None
@@ -311,7 +312,7 @@ class State:
                     result = self._encoded_step(-place, args)
                     break
             else:
-                result = self._go_on(place, *args)
+                result = self._go_on(*(place,) + args)  # noqa: RUF005
         except MarshalError as error:
             return error.with_traceback(None)  # It would lead to objects of lupa.
         except self._lupa_error as error:
@@ -441,7 +442,7 @@ class State:
 
         The other arguments are those of `_packed_step`.
         """
-        encoded: list[object] = []
+        encoded: list[object] = [key]
         for arg in args:
             kind = type(arg)
             if kind is str or kind is bytes:
@@ -459,7 +460,7 @@ class State:
             else:
                 break
         else:
-            return self._step(key, *encoded)
+            return self._step(*encoded)
         return self._packed_step(key, args, is_call, is_answer)
 
     def _packed_step(
