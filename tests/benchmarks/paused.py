@@ -235,6 +235,18 @@ def label(peer: str, count: int) -> str:
     return f"{peer}, {count:,}"
 
 
+def show_own_share(costs: dict[str, Row]) -> None:
+    """Print how far what the pool adds to plain asyncio tasks grows, and what these do."""
+    few, many = COUNTS[0], COUNTS[-1]
+    cost = {(p, n): costs[label(p, n)].median for p in ("pool", "asyncio") for n in (few, many)}
+    own = {n: cost["pool", n] - cost["asyncio", n] for n in (few, many)}
+    asyncio_grows = cost["asyncio", many] / cost["asyncio", few]
+    print(
+        f"  beyond asyncio's own: {own[few]:.2f} with {few:,}, {own[many]:.2f} with {many:,}, "
+        f"{own[many] / own[few]:.2f} times; asyncio's own grows {asyncio_grows:.2f} times"
+    )
+
+
 async def report(loop_name: str) -> None:
     few, many = label("pool", COUNTS[0]), label("pool", COUNTS[-1])
     ours_and_floor = [(peer, count) for peer in ("pool", "asyncio") for count in COUNTS]
@@ -250,6 +262,7 @@ async def report(loop_name: str) -> None:
     show(title, "µs per task beyond the second", rows["cost"], few)
     times = rows["cost"][many].median / rows["cost"][few].median
     require(f"{many}: times the cost of {COUNTS[0]:,}", times, MAX_TIMES)
+    show_own_share(rows["cost"])
     show(title, "KB per task at the peak", rows["peak"], few)
     require(f"{many}: KB per task", rows["peak"][many].median, MAX_KILOBYTES)
     show(title, f"ms of the largest gap between ticks of {TICK * 1000:.0f} ms", rows["gap"], few)
@@ -259,6 +272,7 @@ async def report(loop_name: str) -> None:
     show(title, "µs per task", rows["cost"], few)
     times = rows["cost"][many].median / rows["cost"][few].median
     require(f"{many}: times the cost of {COUNTS[0]:,}", times, MAX_TIMES)
+    show_own_share(rows["cost"])
     show(title, "KB per task while all are paused", rows["kilobytes"], few)
     show(title, "KB per task at the peak", rows["peak"], few)
     require(f"{many}: KB per task", rows["peak"][many].median, MAX_KILOBYTES)
