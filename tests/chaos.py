@@ -24,6 +24,9 @@ ROUNDS = 6
 TASKS = 400  # in each round
 
 
+Kind = Callable[[], Awaitable[None]]
+
+
 class Chaos:
     """What the tasks of one pool do."""
 
@@ -31,6 +34,11 @@ class Chaos:
         self.pool = pool
         self.chance = chance
         self.outcomes: Counter[str] = Counter()
+        # How many tasks there are is known in full only where all of them are of the first two.
+        self.kinds = [self.submits, self.submits, self.submits, self.resumes]
+        if chance.random() < 0.7:
+            self.kinds += [self.streams, self.maps]
+        self.least = self.most = 0  # tasks that the pool has to have counted
         pool.function(self.plain)
         pool.function(self.slow)
         pool.function(self.fails)
@@ -77,13 +85,19 @@ class Chaos:
             ]
         )
         on_yield = self.chance.choice([None, self.on_yield, lambda value: value])
-        assert await self.pool.submit(chunk, on_yield=on_yield) == "ok"
+        future = self.pool.submit(chunk, on_yield=on_yield)
+        self.least += 1
+        self.most += 1
+        assert await future == "ok"
 
     async def resumes(self) -> None:
         chunk = "local n = ... while true do host.slow(1) n = coroutine.yield(n + 1) end"
         coroutine: Coroutine = self.pool.create(chunk)
         for i in range(self.chance.randrange(5)):
-            assert await coroutine.resume(i) == i + 1
+            step = coroutine.resume(i)
+            self.least += 1
+            self.most += 1
+            assert await step == i + 1
         if self.chance.random() < 0.3:
             coroutine.close()
             try:
@@ -97,9 +111,11 @@ class Chaos:
         prefetch = self.chance.choice([0, 1, 10])
         expected = 1
         chunk = "for i = 1, 20 do host.slow(i % 2) coroutine.yield(i) end"
+        self.most += 21  # Those that yield a row each, and the last.
         async for row in self.pool.stream(chunk, prefetch=prefetch):
             assert row == expected
             expected += 1
+            self.least += 1
             if row == stop:
                 return
         assert expected == 21
@@ -111,25 +127,38 @@ class Chaos:
                     await asyncio.sleep(0)
                 yield i
 
+        def counted(result: int) -> int:
+            self.least += 1
+            return result
+
         chunk = self.chance.choice(
             ["return ...", "local i = ... if i % 7 == 0 then host.slow(1) end return i"]
         )
         source = self.chance.choice([items(), range(30)])
         ordered = self.chance.random() < 0.5
+        self.most += 30
         results = [
-            result async for result in self.pool.map(chunk, source, ordered=ordered, in_flight=10)
+            counted(result)
+            async for result in self.pool.map(chunk, source, ordered=ordered, in_flight=10)
         ]
         assert (results if ordered else sorted(results)) == list(range(30))
 
     async def one(self) -> None:
-        kind: Callable[[], Awaitable[None]] = self.chance.choice(
-            [self.submits, self.submits, self.submits, self.resumes, self.streams, self.maps]
-        )
+        kind: Kind = self.chance.choice(self.kinds)
         try:
             await kind()
             self.outcomes["ended"] += 1
         except (KeyError, LuaError, ZeroDivisionError, PoolClosedError) as error:
             self.outcomes[type(error).__name__] += 1
+
+    def check_counts(self) -> None:
+        """Check what the pool tells of the tasks, once it is at rest."""
+        now = self.pool.statistics()
+        assert now.waiting == now.running == now.paused == 0, now
+        ends = now.completed, now.failed, now.cancelled, now.abandoned
+        assert min(ends) >= 0, now
+        assert now.submitted == sum(ends), now
+        assert self.least <= now.submitted <= self.most, (self.least, now, self.most)
 
     async def run(self) -> None:
         tasks = [asyncio.ensure_future(self.one()) for _ in range(TASKS)]
@@ -169,13 +198,17 @@ async def main(lua: str, seed: int) -> None:
                 if left == (0, 0, 0):
                     break
                 await asyncio.sleep(0.001)
+            chaos.check_counts()
             if round_ % 2:
                 running = [asyncio.ensure_future(chaos.one()) for _ in range(100)]
                 await asyncio.sleep(0.01 * chance.random())
                 await pool.aclose(timeout=chance.choice([None, 0, 0.01]))
                 await asyncio.gather(*running)
+                while pool.statistics().in_flight:  # What could not be stopped is not waited for.
+                    await asyncio.sleep(0.001)
             else:
                 await pool.aclose()
+            chaos.check_counts()
     assert not noise, noise
     assert outcomes["ended"] > outcomes["cancelled"] > 0, outcomes
     print("all ended")

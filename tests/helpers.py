@@ -70,7 +70,7 @@ async def at_rest(pool: ThreadPool) -> None:
 
     def nothing_is_left() -> bool:
         now = pool.statistics()
-        return now.in_flight == now.running == now.paused == now.coroutines == 0
+        return now.in_flight == now.busy == now.paused == now.coroutines == 0
 
     await until(nothing_is_left)
 

@@ -511,4 +511,4 @@ class TestOpeningAndClosing:
         assert isinstance(error, ValueError)
         assert host.cancelled == host.started
         now = pool.statistics()
-        assert (now.in_flight, now.running, now.paused, now.coroutines) == (0, 0, 0, 0)
+        assert (now.in_flight, now.busy, now.paused, now.coroutines) == (0, 0, 0, 0)

@@ -418,8 +418,8 @@ class TestCancel:
         self, lua: str, gate: Callable[[], Gate]
     ) -> None:
         only = gate()
-        async with ThreadPool("one", threads=1, lua=lua) as pool:
-            coroutines = [pool.create("coroutine.yield() package.ran = true") for _ in range(2)]
+        async with ThreadPool("one", threads=1, lua=lua, init="shared = {}") as pool:
+            coroutines = [pool.create("coroutine.yield() shared.ran = true") for _ in range(2)]
             await coroutines[0].resume()
             blocked = pool.submit(only.chunk)
             await only.entered()
@@ -432,7 +432,7 @@ class TestCancel:
             only.open()
             await blocked
             await at_rest(pool)
-            assert await pool.submit("return package.ran") is None
+            assert await pool.submit("return shared.ran") is None
 
     async def test_cancelling_a_resume_whose_value_is_on_its_way_closes_the_coroutine(
         self, pool: ThreadPool, gate: Callable[[], Gate]
@@ -443,7 +443,7 @@ class TestCancel:
         step = co.resume()
         await only.entered()
         only.open()
-        while pool.statistics().running:  # The loop gets no turn, and so does not hear of it.
+        while pool.statistics().busy:  # The loop gets no turn, and so does not hear of it.
             time.sleep(0.001)
         assert co.status == "running"
         step.cancel()

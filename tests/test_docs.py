@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_the_example_prints_what_it_says(program: str, tmp_path: Path) -> None:
 
 def test_there_are_examples() -> None:
     assert len(programs()) >= 8
+
+
+def test_there_are_as_many_hostile_scripts_as_the_page_about_limits_says() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)_\*` \| (\d+) \|", page, re.M))
+    scripts = (ROOT / "tests" / "hostile").glob("[!_]*.lua")
+    there_are = Counter(script.name.partition("_")[0] for script in scripts)
+    assert told.keys() == there_are.keys()
+    for kind, count in told.items():
+        assert there_are[kind] >= int(count), kind
 
 
 def test_links_between_pages_lead_somewhere() -> None:

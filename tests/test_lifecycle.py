@@ -171,7 +171,8 @@ def test_garbage_collection_of_an_open_pool(loop: str) -> None:
                     del pool
                     # The last reference may be that of a thread about to sleep.
                     wait_until(lambda: gc.collect() and False or caught)
-                print([str(w.message) for w in caught if w.category is ResourceWarning])
+                told = [w.message for w in caught if w.category is ResourceWarning]
+                print([str(message).partition(" busy=")[0] for message in told])
                 wait_until(lambda: not pool_threads())
                 print("ok")
 
@@ -179,7 +180,7 @@ def test_garbage_collection_of_an_open_pool(loop: str) -> None:
             """,
             loop,
         ),
-        "[\"unclosed <ThreadPool 'dropped' threads=4 0 tasks in flight>\"]\nok\n",
+        "[\"unclosed <ThreadPool 'dropped' threads=4\"]\nok\n",
     )
 
 
@@ -201,7 +202,8 @@ def test_garbage_collection_of_a_pool_that_its_own_functions_refer_to(loop: str)
                     warnings.simplefilter("always")
                     del pool, twice
                     wait_until(lambda: gc.collect() and False or caught)
-                print([str(w.message) for w in caught if w.category is ResourceWarning])
+                told = [w.message for w in caught if w.category is ResourceWarning]
+                print([str(message).partition(" busy=")[0] for message in told])
                 wait_until(lambda: not pool_threads())
                 print("ok")
 
@@ -209,7 +211,7 @@ def test_garbage_collection_of_a_pool_that_its_own_functions_refer_to(loop: str)
             """,
             loop,
         ),
-        "[\"unclosed <ThreadPool 'cycle' threads=2 0 tasks in flight>\"]\nok\n",
+        "[\"unclosed <ThreadPool 'cycle' threads=2\"]\nok\n",
     )
 
 

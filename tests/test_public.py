@@ -54,6 +54,7 @@ def test_modules_import_downwards_only() -> None:
     """The pool knows nothing of lupa, a state nothing of the loop, a value nothing of either."""
     below = {
         "_pool": {
+            "_limits",
             "_chunk",
             "_coroutine",
             "_exceptions",
@@ -61,9 +62,12 @@ def test_modules_import_downwards_only() -> None:
             "_implementation",
             "_map",
             "_pace",
+            "_records",
+            "_slow",
             "_state",
             "_statistics",
             "_stream",
+            "_supervisor",
             "_task",
             "_threads",
         },
@@ -73,9 +77,14 @@ def test_modules_import_downwards_only() -> None:
         "_stream": {"_task", "_state", "_host", "_exceptions"},
         "_map": {"_task", "_state", "_exceptions"},
         "_task": {"_state", "_host", "_exceptions"},
+        "_limits": {"_exceptions", "_outcomes"},
+        "_supervisor": {"_exceptions"},
+        "_outcomes": set(),
         "_state": {
             "_chunk",
             "_exceptions",
+            "_limits",
+            "_outcomes",
             "_function",
             "_host",
             "_implementation",
@@ -83,6 +92,9 @@ def test_modules_import_downwards_only() -> None:
             "lua",
         },
         "_host": set(),
+        "_records": {"_exceptions", "_sampling"},
+        "_sampling": {"_statistics", "_task"},
+        "_slow": {"_chunk", "_task"},
         "_statistics": set(),
         "_values": {"_exceptions"},
         "_implementation": set(),
@@ -93,6 +105,9 @@ def test_modules_import_downwards_only() -> None:
     # Names of types only, under TYPE_CHECKING.
     typing_only = {
         "_pace": {"_threads"},
+        "_sampling": {"_chunk", "_map", "_state"},
+        "_slow": {"_pool", "_threads"},
+        "_supervisor": {"_pool", "_threads"},
         "_threads": {"_pool"},
         "_coroutine": {"_chunk", "_pool"},
         "_stream": {"_chunk", "_pool"},

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from threadpool_lua import ThreadPool
 
-from .helpers import Gate
+from .helpers import Gate, until
 
 INIT = "state = {name = tostring({}), order = {}}"
 
@@ -82,7 +82,8 @@ async def test_paused_tasks_take_neither_threads_nor_places_in_the_queue(lua: st
             await bell.is_waited_for(count)
         statistics = pool.statistics()
         assert (statistics.paused, statistics.in_flight, statistics.states) == (100, 0, 1)
-        assert repr(pool) == "<ThreadPool 'small' threads=1 0 tasks in flight, 100 paused>"
+        await until(lambda: pool.statistics().busy == 0)
+        assert repr(pool) == "<ThreadPool 'small' threads=1 busy=0 waiting=0 paused=100 states=1>"
         assert await pool.submit("return 'meanwhile'") == "meanwhile"
         bell.ring()
         assert await asyncio.gather(*paused) == [(None, i) for i in range(1, 101)]

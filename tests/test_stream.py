@@ -333,10 +333,10 @@ class TestLeaving:
         self, lua: str, prefetch: int, leave: str
     ) -> None:
         chunk = """
-            local value <close> = setmetatable({}, {__close = function() package.closed = true end})
+            local value <close> = setmetatable({}, {__close = function() shared.closed = true end})
             while true do coroutine.yield() end
         """
-        async with ThreadPool("one", threads=1, lua=lua) as pool:
+        async with ThreadPool("one", threads=1, lua=lua, init="shared = {}") as pool:
             stream = pool.stream(chunk, prefetch=prefetch)
             await anext(stream)
             if leave == "aclose":
@@ -344,7 +344,7 @@ class TestLeaving:
             else:
                 del stream
             await at_rest(pool)
-            assert await pool.submit("return package.closed") is True
+            assert await pool.submit("return shared.closed") is True
 
 
 class TestCancelledSteps:

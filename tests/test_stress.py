@@ -77,7 +77,7 @@ async def test_random_tasks_all_end_as_they_should(lua: str, threads: int, max_q
             async with ThreadPool("s", threads=threads, max_queue=max_queue, lua=lua) as pool:
                 await asyncio.gather(*(one_task(pool, chance) for _ in range(TASKS)))
                 # Those that were cancelled while they ran may still be on their way.
-                while "0 tasks in flight" not in repr(pool):
+                while pool.statistics().in_flight:
                     await asyncio.sleep(0.001)
             gc.collect()
 

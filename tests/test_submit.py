@@ -113,7 +113,7 @@ class TestSubmit:
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         assert isinstance(outcomes[0], RuntimeError)
         assert outcomes[1] == 2
-        assert "0 tasks in flight" in repr(pool)
+        assert pool.statistics().in_flight == 0
 
     async def test_a_second_pool_has_states_of_its_own(self, pool: ThreadPool, lua: str) -> None:
         async with ThreadPool("other", threads=1, lua=lua) as other:

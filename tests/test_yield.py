@@ -320,7 +320,7 @@ class TestWhatAPausedTaskHolds:
             waiting = [pool.submit(chunk, i, on_yield=wait) for i in range(500)]
             await until(lambda: pool.statistics().paused == 500)
             assert await pool.submit("return 'meanwhile'") == "meanwhile"
-            await until(lambda: pool.statistics().running == 0)
+            await until(lambda: pool.statistics().busy == 0)
             statistics = pool.statistics()
             assert (statistics.states, statistics.coroutines) == (1, 500)
             assert (statistics.in_flight, statistics.paused) == (0, 500)

@@ -6,14 +6,17 @@ from ._exceptions import (
     CoroutineError as CoroutineError,
     InitError as InitError,
     LuaError as LuaError,
+    LuaMemoryLimitError as LuaMemoryLimitError,
     LuaSyntaxError as LuaSyntaxError,
+    LuaTimeLimitError as LuaTimeLimitError,
     MarshalError as MarshalError,
     PoolClosedError as PoolClosedError,
     QueueFullError as QueueFullError,
+    StateLostError as StateLostError,
     ThreadPoolError as ThreadPoolError,
 )
 from ._pool import ThreadPool as ThreadPool
-from ._statistics import PoolStatistics as PoolStatistics
+from ._statistics import Histogram as Histogram, PoolStatistics as PoolStatistics
 from ._stream import Stream as Stream
 
 __version__ = "0.1.0"
@@ -22,6 +25,7 @@ __all__ = [
     # pools
     "Chunk",
     "Coroutine",
+    "Histogram",
     "PoolStatistics",
     "Stream",
     "ThreadPool",
@@ -29,10 +33,13 @@ __all__ = [
     "CoroutineError",
     "InitError",
     "LuaError",
+    "LuaMemoryLimitError",
     "LuaSyntaxError",
+    "LuaTimeLimitError",
     "MarshalError",
     "PoolClosedError",
     "QueueFullError",
+    "StateLostError",
     "ThreadPoolError",
 ]
 

@@ -100,10 +100,12 @@ class SteppedTask(Task):
 
     def _yielded(self, values: tuple[Any, ...]) -> None:
         self.future.set_result(as_result(values))
+        self.pool._records.completed += 1
         self._wait_for_owner()
 
     def _refused(self, refusal: MarshalError) -> None:
         self.future.set_exception(refusal)
+        self.pool._records.add_error(refusal)
         self._wait_for_owner()
 
     def _wait_for_owner(self) -> None:
@@ -173,7 +175,10 @@ class Coroutine:
         task._answer = args
         if pool._functions:
             task._context = copy_context()
-        # What `ThreadPool._put` does: as often as a task is submitted.
+        if pool._in_flight >= pool._closer_look:
+            pool._put(future, task)
+            return future
+        # What that does otherwise: as often as a task is submitted.
         pool._in_flight += 1
         pool._ready.append((future, VISIT, task, pool))
         if pool._idle:

@@ -3,7 +3,10 @@ Every error that the library raises, under one base.
 
 ThreadPoolError
 ├── LuaError                 the Lua code of a task failed
-│   └── LuaSyntaxError       the Lua code of a task does not compile
+│   ├── LuaSyntaxError       the Lua code of a task does not compile
+│   ├── LuaTimeLimitError    it ran for longer than ``time_limit`` (also a TimeoutError)
+│   └── LuaMemoryLimitError  it used more than ``memory_limit`` (also a MemoryError)
+├── StateLostError           the Lua state that a paused task was in had to be replaced
 ├── InitError                the pool's ``init`` chunk failed in a new state
 ├── MarshalError             a value cannot cross between Python and Lua (also a TypeError)
 ├── CoroutineError           a coroutine that runs or has ended is resumed (also a RuntimeError)
@@ -62,6 +65,37 @@ class LuaError(ThreadPoolError):
 
 class LuaSyntaxError(LuaError):
     """Raised when a chunk does not compile; `chunk` and `line` say where."""
+
+
+class LuaTimeLimitError(LuaError, TimeoutError):
+    """
+    Raised when a task has run in Lua for longer than the pool's ``time_limit``.
+
+    `chunk`, `line` and `traceback` say where it was ended; where a function of C did not return,
+    they are not known.
+    """
+
+
+class LuaMemoryLimitError(LuaError, MemoryError):
+    """Raised when the Lua state in which a task runs has used up the pool's ``memory_limit``."""
+
+
+class StateLostError(ThreadPoolError):
+    """
+    Raised by a paused task when its Lua state had to be replaced for what another task did there.
+
+    Attributes:
+        name: the name of the pool.
+        reason: what happened to the state.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'thread pool "{self.name}": the Lua state of a paused task is lost: {self.reason}'
 
 
 class InitError(ThreadPoolError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._exceptions import MarshalError
 from ._state import Pause, State
-from ._task import PAUSED, Completion, Task, add_note, presentable
+from ._task import PAUSED, VOID, Completion, Task, add_note, presentable
 
 if TYPE_CHECKING:
     from ._chunk import Chunk
@@ -42,7 +42,7 @@ class BatchOutcome:
 class Batch:
     """Items for each of which a task is run, one after the other, until one pauses or fails."""
 
-    __slots__ = ("_chunk", "_context", "_items", "_pool", "_task", "future", "state")
+    __slots__ = ("_context", "_items", "_pool", "_task", "chunk", "future", "state")
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Batch:
         context: Context | None,
     ) -> None:
         self._pool = pool
-        self._chunk = chunk
+        self.chunk = chunk
         self._items = items
         self._context = context
         self._task: Task | None = None  # the task that has paused
@@ -62,23 +62,24 @@ class Batch:
 
     def put(self) -> None:
         """Have the threads run it; on the loop."""
+        self._pool._records.add_batch(self.future, len(self._items))
         self._pool._put(self.future, self)
 
     def run(self, state: State) -> Completion:
         """Run the tasks."""
         if self.future.done():
-            return self.future, None, None
+            return self.future, None, VOID
         start = perf_counter()
         results: list[Any] = []
         failure: BaseException | None = None
         pause: Pause | None = None
         try:
             try:
-                part, failure, stopped = state.run_batch(self._chunk, self._items)
+                part, failure, stopped = state.run_batch(self.chunk, self._items)
             except MarshalError:
                 # An item cannot cross, and no task has been run. Run alone, each says so itself.
                 for item in self._items:
-                    outcome = state.run(self._chunk, (item,))
+                    outcome = state.run(self.chunk, (item,))
                     failure, pause = self._end_of_task(state, outcome, results)
                     if failure or pause:
                         break
@@ -95,24 +96,41 @@ class Batch:
             failure = presentable(error)
         state.forget_batch()
         seconds = perf_counter() - start
-        if pause is None:
-            return self.future, BatchOutcome(results, failure, seconds), None
-        return self, (BatchOutcome(results, None, seconds), pause), PAUSED
+        return self, (BatchOutcome(results, failure, seconds), pause), PAUSED
 
-    def paused(self, what: tuple[BatchOutcome, Pause]) -> None:
-        """Let the task that has paused go its own way, and those after it begin; on the loop."""
+    def paused(self, what: tuple[BatchOutcome, Pause | None]) -> None:
+        """Tell what has come of the tasks; on the loop."""
         outcome, pause = what
+        pool = self._pool
+        if pool._was_given_up(self.future):
+            return
+        records = pool._records
+        records.pop_batch(self.future)
+        records.add_ended(self.future, None, len(outcome.results))
+        rest = self._items[len(outcome.results) + 1 :]
+        if pause is not None:
+            self._let_go_on(outcome, pause, rest)
+            return
+        if outcome.failure is not None:
+            records.add_ended(self.future, outcome.failure)
+            records.cancelled += len(rest)
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    def _let_go_on(self, outcome: BatchOutcome, pause: Pause, rest: Sequence[object]) -> None:
+        """Let the task that has paused go its own way, and those after it begin."""
+        pool = self._pool
         task = self._task
         assert task is not None
         outcome.futures = (task.future,)
-        if self._pool._end is not None and not self.future.done():
-            self._pool._end(self.future)
+        if pool._end is not None and not self.future.done():
+            pool._end(self.future)
         if self.future.done():
             task.future.cancel()
+            pool._records.cancelled += len(rest)
         else:
-            rest = self._items[len(outcome.results) + 1 :]
             if rest:
-                batch = Batch(self._pool, self._chunk, rest, self._context)
+                batch = Batch(pool, self.chunk, rest, self._context)
                 outcome.futures += (batch.future,)
                 batch.put()
             self.future.set_result(outcome)
@@ -124,7 +142,7 @@ class Batch:
         """Return why a task failed, or its pause; or add its result to the others."""
         context = self._context.copy() if self._context is not None else None
         future = self._pool._loop.create_future()
-        self._task = Task(self._pool, future, self._chunk, (), context)
+        self._task = Task(self._pool, future, self.chunk, (), context)
         _, result, error = self._task.follow(state, outcome)
         if error is PAUSED:
             return None, result
@@ -150,7 +168,10 @@ class Map:
         self._ordered = ordered
         self._in_flight = in_flight
         self._context = copy_context() if pool._functions else None
+        limits = pool._options.limits
         self._largest = max(1, in_flight // _BATCHES)
+        if limits is not None and limits.tasks is not None:
+            self._largest = min(self._largest, limits.tasks)
         self._most_batches = 2 * pool._thread_count  # one to run and one to wait for each thread
         self._size = 1  # items in the next batch; grows while tasks turn out to be quick
         self._items: list[object] = []  # the next batch

@@ -43,13 +43,18 @@ class Pace:
         # One thread needs no trial.
         self._trial_from = self._since if len(threads.workers) > 1 else float("inf")
 
-    def note(self, count: int) -> None:
-        """Note that `count` tasks have completed; the loop calls this for each batch."""
+    def note(self, count: int) -> bool:
+        """
+        Note that `count` tasks have completed; the loop calls this for each batch.
+
+        Returns:
+            Whether a window has ended: it is time to look at other things, too.
+        """
         self._count += count
         now = monotonic()
         elapsed = now - self._since
         if elapsed < _WINDOW:
-            return
+            return False
         rate = self._count / elapsed
         self._since = now
         self._count = 0
@@ -72,6 +77,7 @@ class Pace:
         elif rate < _SLOW and threads.ready:
             threads.rouse()
             self._put_off(now)
+        return True
 
     def _put_off(self, now: float) -> None:
         """Let the next trial wait, and the one after it twice as long."""

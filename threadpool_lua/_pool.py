@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import warnings
 import weakref
@@ -10,25 +11,38 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from . import _implementation
 from ._chunk import Chunk
 from ._coroutine import Coroutine, SteppedTask
-from ._exceptions import PoolClosedError, QueueFullError, ThreadPoolError
+from ._exceptions import (
+    LuaTimeLimitError,
+    PoolClosedError,
+    QueueFullError,
+    StateLostError,
+    ThreadPoolError,
+)
 from ._host import HostFunctions
-from ._map import Map
+from ._limits import Isolation, checked_limits
+from ._map import Batch, Map
 from ._pace import Pace
-from ._state import CALL, StateOptions
+from ._records import Records
+from ._slow import SlowTasks
+from ._state import CALL, State, StateOptions
 from ._statistics import PoolStatistics
 from ._stream import Stream, StreamedTask
-from ._task import PAUSED, STEPPED, VISIT, Close, Task, Visit
+from ._supervisor import Supervisor
+from ._task import PAUSED, STEPPED, VISIT, VOID, Close, Task, Visit
 from ._threads import Queued, Threads
 
 _DRAINED_AT_ONCE: Final = 1000  # completions; then other callbacks of the loop get their turn
 _GRACE: Final = 1.0  # seconds that what has been cancelled has to end, where the time is over
 _TAKES_NOTHING: Final = -1  # the bound on tasks in flight of a pool that is not open
+
+_logger = logging.getLogger("threadpool_lua")
 
 _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
@@ -60,22 +74,47 @@ class ThreadPool:
         states: how many Lua states there may be at most; by default as many as threads. Each
             running task has one to itself, so a pool with fewer states than threads starts only
             as many threads as it has states. A task that runs for long delays those that are
-            paused in its state; with more states than threads it meets fewer of them.
+            paused in its state; with more states than threads it meets fewer of them. A state that
+            takes no more tasks (see `max_tasks_per_state`) does not count: it stays for as long as
+            tasks are paused in it.
         encoding: how Lua strings become Python's: ``"utf-8"`` makes them ``str``, ``None``
             ``bytes``.
         functions: Python functions that Lua code calls, by the name that they have there:
             ``{"fetch_user": fetch_user}`` makes ``host.fetch_user(id)``. See `function`.
+        isolation: what tasks share. With ``"task"`` each has its own globals and its own copies
+            of the library tables. With ``"state"`` each has a whole Lua state to itself, as in
+            lua-resty-threadpool; `states` then bounds those where tasks run, and a paused task
+            keeps its own. With ``"none"`` all tasks of a state have the same globals, as in
+            OpenResty.
+        time_limit: how many seconds a task may run in Lua. The time in which it is queued or
+            paused, or in which a host function runs, does not count. ``None`` sets no limit.
+        memory_limit: how many bytes a Lua state may use, at least 1 MiB. ``None`` sets no limit.
+        interruptible: whether Lua code stops when its task is cancelled. A pool with a time limit,
+            and a sandbox, always are. LuaJIT's compiler does not work in such a pool.
+        max_tasks_per_state: after how many tasks a state is replaced by a new one, as worker
+            processes are by ``max_tasks_per_child`` of `concurrent.futures`. ``None`` sets no
+            limit.
+        sandbox: whether tasks see only what cannot reach files, processes, native code or other
+            tasks. It implies `interruptible`, and a `memory_limit` of 64 MiB if none is given.
+        modules: in a sandbox the names of the Lua modules that ``require`` may load there.
+        slow_task: for how many seconds a task may run in one go before the logger
+            ``threadpool_lua`` warns of it, at most a quarter later. ``None`` warns of none.
 
     Raises:
         TypeError: an argument is of the wrong type.
-        ValueError: an argument is out of bounds, or `package_cpath` is given while another Lua
-            implementation loads C modules in this process.
+        ValueError: an argument is out of bounds or does not go with another, or `package_cpath` is
+            given while another Lua implementation loads C modules in this process.
         ImportError: this build of lupa does not bundle the implementation.
     """
 
     # For `__del__`, which is called even if `__init__` was not.
     _threads: Threads | None = None
-    _limit = _TAKES_NOTHING  # tasks in flight at most; the one check that submit makes
+    _supervisor: Supervisor | None = None
+    _slow_tasks: SlowTasks | None = None
+    _limit = _TAKES_NOTHING  # tasks in flight at most
+    # Tasks in flight from which on submit takes a closer look: whether there is room, and whether
+    # to measure the task. The one check that it makes.
+    _closer_look = _TAKES_NOTHING
 
     def __init__(
         self,
@@ -90,8 +129,17 @@ class ThreadPool:
         states: int | None = None,
         encoding: str | None = "utf-8",
         functions: Mapping[str, Callable[..., Any]] | None = None,
+        isolation: Isolation = "task",
+        time_limit: float | None = None,
+        memory_limit: int | None = None,
+        interruptible: bool = False,
+        max_tasks_per_state: int | None = None,
+        sandbox: bool = False,
+        modules: Iterable[str] = (),
+        slow_task: float | None = None,
     ) -> None:
-        # The mutable state, all of it the loop's alone.
+        # The mutable state, all of it the loop's alone. These must be 30 attributes at most: those
+        # of an object that has more are slower in CPython, and a task costs 2 % more.
         self._refusal = "is not open"  # why the pool takes nothing
         self._closed = False
         # What ends the future of a task that pauses, when it is no longer waited for.
@@ -102,8 +150,9 @@ class ThreadPool:
         # Tasks that wait for Python code on the loop, in the order in which they began to: what
         # they wait for may be a queue, which is left the quickest in that order.
         self._paused: dict[Task, None] = {}
+        self._given_up: set[asyncio.Future[Any]] = set()  # whose threads were stuck
         self._calls_ending: set[asyncio.Future[Any]] = set()  # that code, where it was cancelled
-        self._closings: set[asyncio.Future[None]] = set()  # of coroutines that are being closed
+        self._closings: set[asyncio.Future[Any]] = set()  # of coroutines that are being closed
         self._gave_up = False  # whether it was closed while Lua code ran that cannot be stopped
         self._waiters: deque[asyncio.Future[None]] = deque()  # in `room`, first come first
         self._scan_in = 0  # refusals until cancelled tasks are looked for once more
@@ -127,6 +176,25 @@ class ThreadPool:
             raise ValueError(f"encoding must be 'utf-8' or None, not {encoding!r}")
         if functions is not None and not isinstance(functions, Mapping):
             raise TypeError(f"functions must be a mapping, not {type(functions).__name__}")
+        if slow_task is not None:
+            _check_seconds(slow_task, "slow_task")
+            if not 0 < slow_task < inf:
+                raise ValueError(f"slow_task must be more than 0 and finite, not {slow_task!r}")
+        limits = checked_limits(
+            name,
+            lua,
+            isolation,
+            time_limit,
+            memory_limit,
+            interruptible,
+            max_tasks_per_state,
+            sandbox,
+        )
+        names = () if isinstance(modules, str) else tuple(modules)
+        if isinstance(modules, str) or not all(isinstance(name, str) for name in names):
+            raise TypeError("modules must be an iterable of str")
+        if names and not sandbox:
+            raise ValueError("modules are those that a sandbox allows; elsewhere all are allowed")
         self._functions = HostFunctions()
         for name_in_lua, function in (functions or {}).items():
             self._functions.register(name_in_lua, function)
@@ -144,8 +212,14 @@ class ThreadPool:
             init=Chunk(init, "init") if isinstance(init, str) else init,
             as_text=encoding is not None,
             functions=weakref.ref(self._functions),
+            isolation=isolation,
+            limits=limits,
+            modules=names if sandbox else None,
         )
         self._max_states = threads if states is None else states
+        self._records = Records(stops_tasks=limits is not None and limits.have_hook)
+        if slow_task is not None:
+            self._slow_tasks = SlowTasks(self, slow_task)
 
     @property
     def name(self) -> str:
@@ -175,6 +249,8 @@ class ThreadPool:
         self._idle = threads.idle
         self._wake = threads.wake
         _open_pools.add(self)
+        if self._slow_tasks is not None:
+            self._slow_tasks.start(threads, loop)
         try:
             threads.start()
             await threads.opened
@@ -183,7 +259,12 @@ class ThreadPool:
             raise
         if self._closed:
             raise PoolClosedError(self._name)
+        limits = self._options.limits
+        if limits is not None and limits.time is not None:
+            self._supervisor = Supervisor(self, threads, loop, limits.time)
         self._limit = self._thread_count + self._max_queue
+        self._closer_look = 0
+        _logger.info('thread pool "%s" is open, with %d threads', self._name, self._thread_count)
 
     async def aclose(self, timeout: float | None = None) -> None:
         """
@@ -204,8 +285,7 @@ class ThreadPool:
             ValueError: it is negative.
         """
         if timeout is not None:
-            if not isinstance(timeout, int | float) or isinstance(timeout, bool):
-                raise TypeError(f"timeout must be a number, not {type(timeout).__name__}")
+            _check_seconds(timeout, "timeout")
             if not timeout >= 0:
                 raise ValueError(f"timeout must not be negative, not {timeout!r}")
         threads = self._threads
@@ -238,14 +318,22 @@ class ThreadPool:
             is_forced = self._end is not None
             await asyncio.wait(self._calls_ending, timeout=_GRACE if is_forced else None)
         if self._gave_up:
+            if self._supervisor is not None:
+                self._supervisor.stop()
             return
         # What is left of the threads is their very last steps.
         for worker in threads.workers:
-            if worker.thread.ident is not None:
+            if worker.thread.ident is not None and not worker.is_given_up:
                 worker.thread.join()
         while threads.done:
             self._drain()
-        _open_pools.discard(self)
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        if self._slow_tasks is not None:
+            self._slow_tasks.stop()
+        if self in _open_pools:
+            _open_pools.discard(self)
+            _logger.info('thread pool "%s" is closed', self._name)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -318,18 +406,23 @@ class ThreadPool:
             PoolClosedError: the pool is not open.
             TypeError: `on_yield` cannot be called.
         """
-        if self._in_flight >= self._limit:
-            self._check_room()
+        if self._in_flight >= self._closer_look:
+            if self._in_flight >= self._limit:
+                self._check_room()
+        elif on_yield is None and not self._functions:
+            future = self._create_future()
+            self._in_flight += 1
+            self._ready.append((future, chunk, args, self))
+            if self._idle:
+                self._wake()
+            return future
         future = self._create_future()
+        context = None
         if on_yield is not None or self._functions:
             if on_yield is not None and not callable(on_yield):
                 raise TypeError(f"on_yield cannot be called: {on_yield!r}")
-            self._put(future, Task(self, future, chunk, args, copy_context(), on_yield))
-            return future
-        self._in_flight += 1
-        self._ready.append((future, chunk, args, self))
-        if self._idle:
-            self._wake()
+            context = copy_context()
+        self._put(future, Task(self, future, chunk, args, context, on_yield))
         return future
 
     def call(self, module: str, function: str, /, *args: object) -> asyncio.Future[Any]:
@@ -466,18 +559,58 @@ class ThreadPool:
         return function
 
     def statistics(self) -> PoolStatistics:
-        """Return what the pool does now."""
+        """Return what the pool has done, and does now."""
         threads = self._threads
-        workers = threads.workers if threads is not None else ()
         states = list(threads.states) if threads is not None else []
+        records = self._records
+        busy = self._count_busy()
+        waiting, running = self._count_in_flight()
+        wait, run = records.sampler.histograms(records.steps + self._in_flight)
+        self._look_closer_when_due()
         return PoolStatistics(
             threads=self._thread_count,
+            busy=busy,
+            idle=self._thread_count - busy,
             states=len(states),
+            states_made=threads.states_made if threads is not None else 0,
+            states_replaced=threads.states_replaced if threads is not None else 0,
             in_flight=self._in_flight,
-            running=sum(worker.task is not None for worker in workers),
+            waiting=waiting,
+            running=running,
             paused=len(self._paused),
-            coroutines=sum(state.coroutines for state in states),
+            coroutines=sum(state.coroutines - state.is_retired for state in states),
+            submitted=waiting + running + len(self._paused) + records.ended,
+            completed=records.completed,
+            failed=records.failed,
+            cancelled=records.cancelled,
+            abandoned=records.abandoned,
+            rejected=records.rejected,
+            time_limited=records.time_limited,
+            memory_limited=records.memory_limited,
+            wait=wait,
+            run=run,
         )
+
+    def _count_busy(self) -> int:
+        """Return how many threads run something."""
+        workers = self._threads.workers if self._threads is not None else ()
+        return sum(worker.task is not None for worker in workers)
+
+    def _count_in_flight(self) -> tuple[int, int]:
+        """Return how many tasks wait for a thread, and how many run as far as the loop knows."""
+        threads = self._threads
+        if threads is None:
+            return 0, 0
+        records = self._records
+        tasks = self._in_flight + records.batched - records.granted - len(self._closings)
+        running = len(threads.done)
+        for worker in threads.workers:
+            task = worker.task
+            if task is not None and not worker.is_given_up and not isinstance(task[2], Close):
+                running += records.size(task[0])
+        # A task may be among `done` and be the one that its thread came from.
+        running = min(running, tasks)
+        return tasks - running, running
 
     async def room(self) -> None:
         """
@@ -498,10 +631,12 @@ class ThreadPool:
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._in_flight -= 1  # Its place goes to the next in line.
+                self._records.granted -= 1
             self._grant_room()
             raise
         # The place was counted as taken, so that nobody could step in; now it is the caller's.
         self._in_flight -= 1
+        self._records.granted -= 1
         # If the caller does not use it, the next in line must not wait for ever.
         waiter.get_loop().call_soon(self._grant_room)
 
@@ -511,9 +646,11 @@ class ThreadPool:
         elif self._limit == _TAKES_NOTHING:
             state = "closed" if self._threads.exited.done() else "closing"
         else:
-            state = f"{self._in_flight} tasks in flight"
-            if self._paused:
-                state += f", {len(self._paused)} paused"
+            waiting, _ = self._count_in_flight()
+            state = (
+                f"busy={self._count_busy()} waiting={waiting} paused={len(self._paused)} "
+                f"states={len(self._threads.states)}"
+            )
         return f"<ThreadPool {self._name!r} threads={self._thread_count} {state}>"
 
     def __del__(self) -> None:
@@ -529,7 +666,8 @@ class ThreadPool:
         self._threads.notified = False
         done = self._threads.done
         count = min(len(done), _DRAINED_AT_ONCE)
-        left = paused = 0
+        in_flight = self._in_flight
+        left = others = 0  # others than those that have returned, which are counted one by one
         try:
             for left in range(count - 1, -1, -1):  # noqa: B007 - what `finally` goes by
                 future, result, error = done.popleft()
@@ -542,27 +680,67 @@ class ThreadPool:
                         if future.is_dropped:
                             future.end()
                     elif error is PAUSED:
-                        paused += 1
+                        others += 1
                         self._in_flight -= 1
                         future.paused(result)
-                    elif isinstance(error, asyncio.CancelledError):
-                        future.cancel()
                     else:
-                        future.set_exception(error)
+                        others += 1
+                        self._in_flight -= 1
+                        self._end_otherwise(future, error)
                 except asyncio.InvalidStateError:
-                    # It was cancelled: nobody waits for the outcome.
+                    # Nobody waits for the outcome: it was cancelled, or given up.
+                    others += 1
+                    self._in_flight -= 1
                     if error is STEPPED:
+                        self._records.cancelled += 1
                         future.end()
+                    else:
+                        self._end_otherwise(future, error)
         finally:
             # Not before: what pauses must not find that nothing is left to do.
-            self._in_flight -= count - left - paused
-            self._pace.note(count)
+            self._in_flight -= count - left - others
+            records = self._records
+            records.completed += count - left - others
+            records.steps += count - left
+            if self._pace.note(count):
+                records.sampler.renew(in_flight)
+                self._look_closer_when_due()
             if self._waiters:
                 self._grant_room()
             if done and not self._threads.notified:
                 self._threads.notified = True
                 self._loop.call_soon(self._drain)
             self._stop_if_done()
+
+    def _end_otherwise(self, future: asyncio.Future[Any], error: BaseException | None) -> None:
+        """End what has not just returned to somebody who waits for it."""
+        if self._was_given_up(future):
+            return
+        if future in self._closings:
+            self._closings.discard(future)
+            if not future.done():
+                future.set_result(None)
+            return
+        tasks = self._records.pop_batch(future)
+        if error is VOID:
+            self._records.cancelled += tasks
+            future.cancel()
+            return
+        self._records.add_ended(future, error, tasks)
+        if error is None or future.done():
+            return
+        if isinstance(error, asyncio.CancelledError):
+            future.cancel()
+        else:
+            future.set_exception(error)
+
+    def _was_given_up(self, future: asyncio.Future[Any]) -> bool:
+        """Tell whether something was given up, and counted then, that completes after all."""
+        if future not in self._given_up:
+            return False
+        self._given_up.discard(future)
+        self._in_flight += 1
+        return True
 
     def _is_full(self) -> bool:
         """Return whether the queue has no room, once it is rid of cancelled tasks; may raise."""
@@ -595,6 +773,10 @@ class ThreadPool:
         for _ in range(min(len(kept), len(self._idle))):
             self._wake()
         self._in_flight -= len(removed)
+        self._records.steps += len(removed)
+        for future, *_ in removed:
+            assert future is not None
+            self._records.cancelled += self._records.pop_batch(future)
         return removed
 
     def _grant_room(self) -> None:
@@ -603,6 +785,7 @@ class ThreadPool:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 self._in_flight += 1
+                self._records.granted += 1
                 waiter.set_result(None)
         self._stop_if_done()
 
@@ -613,10 +796,17 @@ class ThreadPool:
     def _check_room(self) -> None:
         """Raise what `submit` does if the pool takes no new task."""
         if self._is_full():
+            self._records.rejected += 1
             raise QueueFullError(self._name, self._max_queue, self._in_flight - self._thread_count)
 
-    def _put(self, future: asyncio.Future[Any], visit: Visit) -> None:
+    def _put(self, future: asyncio.Future[Any], task: Task | Batch) -> None:
         """Have a thread begin or go on with something that `future` tells the end of."""
+        visit: Visit = task
+        if self._in_flight >= self._closer_look:
+            records = self._records
+            if self._in_flight >= records.sampler.due_at:
+                visit = records.sampler.measured(task, records.steps, self._in_flight)
+                self._look_closer_when_due()
         self._in_flight += 1
         self._ready.append((future, VISIT, visit, self))
         if self._idle:
@@ -626,20 +816,48 @@ class ThreadPool:
         """Do that on a thread, which goes on to take it; the loop counts it when it hears of it."""
         self._ready.append((future, VISIT, visit, self))
 
-    def _visit(self, visit: Visit, done: asyncio.Future[None] | None = None) -> None:
-        """Have a thread do something in a state that is no task, and `done` be done after it."""
+    def _look_closer_when_due(self) -> None:
+        """Have submit come to `_put` for the next step that is measured."""
+        self._closer_look = min(self._records.sampler.due_at, self._limit)
+
+    def _visit(self, visit: Close, done: asyncio.Future[None] | None = None) -> None:
+        """Have a thread close a coroutine, which is no task, and `done` be done after it."""
         if self._threads is None or self._threads.is_stopping:
             # The states are closed, and all that is in them.
             if done is not None:
                 done.set_result(None)
-        elif done is not None:
-            self._closings.add(done)
-            done.add_done_callback(self._closings.discard)
-            self._put(done, visit)
         else:
-            self._ready.append((None, VISIT, visit, self))
+            if done is not None:
+                self._closings.add(done)
+                self._in_flight += 1
+            self._ready.append((done, VISIT, visit, self))
             if self._idle:
                 self._wake()
+
+    def _give_up(self, task: Queued, error: LuaTimeLimitError) -> None:
+        """End a task whose thread has been given up."""
+        future = task[0]
+        if future is None:
+            return
+        # It may yet complete, but was counted here.
+        self._in_flight -= 1
+        self._given_up.add(future)
+        if future in self._closings:
+            self._closings.discard(future)
+            if not future.done():
+                future.set_result(None)
+        else:
+            self._records.add_ended(future, error, self._records.pop_batch(future))
+            if not future.done():
+                future.set_exception(error)
+        self._grant_room()
+
+    def _end_lost(self, state: State) -> None:
+        """End the tasks that have paused in a state which is lost."""
+        assert state.lost is not None
+        for task in list(self._paused):
+            if task.state is state:
+                task.fail(StateLostError(self._name, state.lost))
 
     def _serves(self, caller: asyncio.Task[Any] | None) -> bool:
         """Tell whether a task of the pool waits for what runs in an asyncio task."""
@@ -647,7 +865,7 @@ class ThreadPool:
 
     def _close(self) -> None:
         """Take no more tasks, and let the threads leave once there is nothing more to do."""
-        self._limit = _TAKES_NOTHING
+        self._limit = self._closer_look = _TAKES_NOTHING
         if self._threads is None:
             return
         if not self._closed:
@@ -675,7 +893,7 @@ class ThreadPool:
             _end_if_not_done(future, end)
         # Those that were to go on have a coroutine, which a thread will close.
         for future, _, visit, _ in list(self._ready):
-            if isinstance(visit, Task):
+            if not isinstance(visit, Close):
                 _end_if_not_done(future, end)
         for task in list(self._paused):
             _end_if_not_done(task.future, end)
@@ -690,7 +908,7 @@ class ThreadPool:
         while True:
             set_aside = [task for state in list(threads.states) for task in list(state.aside)]
             for future, _, visit, _ in set_aside:
-                if isinstance(visit, Task):
+                if not isinstance(visit, Close):
                     _end_if_not_done(future, end)
             waiting = {task[0] for task in (*list(self._ready), *set_aside)}
             completed = {getattr(what, "future", what) for what, *_ in list(threads.done)}
@@ -716,7 +934,7 @@ _open_pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 def _forget_threads() -> None:
     """In a forked child: the threads stayed in the parent."""
     for pool in list(_open_pools):
-        pool._limit = _TAKES_NOTHING
+        pool._limit = pool._closer_look = _TAKES_NOTHING
         pool._refusal = "belongs to another process, which forked this one"
     _open_pools.clear()
 
@@ -757,6 +975,11 @@ def _end_if_not_done(
 ) -> None:
     if future is not None and not future.done():
         end(future)
+
+
+def _check_seconds(value: object, parameter: str) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{parameter} must be a number, not {type(value).__name__}")
 
 
 def _check(value: object, parameter: str, kind: type, at_least: int | None = None) -> None:

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any, Final
 
-from . import _values as values
+from . import _outcomes as outcomes, _values as values
 from ._chunk import Chunk
 from ._exceptions import LuaError, LuaSyntaxError, MarshalError
 from ._function import Function
 from ._host import HostFunction, HostFunctions
 from ._implementation import Implementation
+from ._limits import Isolation, Limiter, Limits
 from .lua import source
 
-# How values leave a step, where it is not nothing or one plain value: see encode.lua.
-_NOTHING, _PLAIN, _PACKED, _SLICED, _LARGE, _REFUSED = range(1, 7)
-# How else a step ends: see dispatcher.lua.
-_FAILED, _UNCOMPILED, _REFUSED_ARGUMENT, _YIELDED, _CALLED = range(7, 12)
+# The outcome that the fast path looks for.
+_PACKED: Final = outcomes.PACKED
 
 _logger = logging.getLogger("threadpool_lua")
 
@@ -54,6 +53,13 @@ class StateOptions:
 
     functions: Callable[[], HostFunctions | None] = _no_functions
     """A weak reference to the host functions. More may come while the pool is open."""
+
+    isolation: Isolation = "task"
+    limits: Limits | None = None
+    """What tasks may use, if there is a limit to anything."""
+
+    modules: tuple[str, ...] | None = None
+    """In a sandbox the modules that may be required; elsewhere None."""
 
 
 class Pause:
@@ -118,19 +124,25 @@ class State:
         "_go_on",
         "_implementation",
         "_import",
+        "_init",
         "_integers",
         "_lupa_error",
         "_max_integer",
         "_min_integer",
+        "_seal",
         "_slots",
         "_step",
         "_step_packed",
         "_throw",
         "aside",
         "coroutines",
+        "entered_by",
         "is_closed",
+        "is_retired",
         "lacks_functions",
+        "limiter",
         "lock",
+        "lost",
         "yielded",
     )
 
@@ -142,10 +154,19 @@ class State:
         """What has to be done in this state, and was taken from the queue while it was entered."""
 
         self.coroutines = 0
-        """How many tasks that have begun here wait to be resumed."""
+        """How many tasks that have begun here wait to be resumed; one more, if it is retired."""
 
         self.lacks_functions = False
         """Whether there may be host functions that Lua does not know. Any thread may say so."""
+
+        self.entered_by: Any = None
+        """What has entered the state, with its `task`, in a pool with limits."""
+
+        self.is_retired = False
+        """Whether it takes no more tasks, and is closed when none waits here any more."""
+
+        self.lost: str | None = None
+        """Why the tasks that wait here cannot go on, if they cannot."""
 
         self.is_closed = False
         """Whether nobody will enter the state any more."""
@@ -159,57 +180,15 @@ class State:
             register_eval=False,
             register_builtins=False,
             attribute_filter=_no_attribute,
+            # With 0 lupa counts the memory, but sets no limit yet: see Limiter.
+            max_memory=None if options.limits is None or options.limits.memory is None else 0,
         )
+        self.limiter: Limiter | None = None
+        """What keeps its tasks within their limits, if there are any."""
 
-        def load(name: str, *args: Any) -> Any:
-            # Lua reads its own bytecode many times as fast as it compiles, which holds the GIL.
-            key = (options.implementation.name, name)
-            if key not in _bytecode:
-                function = runtime.compile(source(name), name=f"=threadpool_lua/{name}".encode())
-                _bytecode[key] = runtime.eval(b"string.dump")(function)
-            return runtime.execute(_bytecode[key], *args)
-
-        depth = values.MAX_DEPTH
-        wire = load(options.implementation.wire)
-        rules = load("values.lua")
-        read = load("reader.lua", wire, rules, depth)
-        write, self._fetch_slice = load("writer.lua", wire, rules, depth)
-        coroutines = load("coroutines.lua")
-        encoding = load("encode.lua", write, wire[b"address"], options.as_text)
-        host = load("host.lua", coroutines)
-        environments = load("environments.lua", rules, options.package_path, options.package_cpath)
-        functions = load("functions.lua", rules, environments, depth, _OURS)
-        (
-            self._compile,
-            self._step,
-            self._go_on,
-            self._step_packed,
-            self._throw,
-            self._close_task,
-            self._batch,
-            self._batch_on,
-            self._batch_result,
-            self._batch_stopped,
-            self._forget_batch,
-            self._fetch,
-            self._define,
-            self._export,
-            self._import,
-            init,
-            self._close,
-        ) = load(
-            "dispatcher.lua",
-            read,
-            write,
-            encoding,
-            environments,
-            functions,
-            coroutines,
-            host,
-            rules,
-            options.as_text,
-            _OURS,
-        )
+        if options.limits is not None:
+            self.limiter = Limiter(options.limits, runtime, self)
+        self._load(runtime, options)
         self._functions = options.functions
         self._defined: set[bytes] = set()
         self._implementation = options.implementation.name
@@ -221,9 +200,135 @@ class State:
         self._as_text = options.as_text
         self.define_functions()
         if options.init is not None:
-            failure = init(options.init.source, options.init.chunkname)
+            failure = self._init(options.init.source, options.init.chunkname)
             if failure is not None:
                 raise self._failure(failure)
+        if self._seal is not None:
+            self._seal()
+
+    def _load(self, runtime: Any, options: StateOptions) -> None:
+        """Load our Lua files, and get the functions of dispatcher.lua."""
+        name = options.implementation.name
+
+        def load(file: str, *args: Any) -> Any:
+            # Lua reads its own bytecode many times as fast as it compiles, which holds the GIL.
+            key = (name, file)
+            if key not in _bytecode:
+                function = runtime.compile(source(file), name=f"=threadpool_lua/{file}".encode())
+                _bytecode[key] = runtime.eval(b"string.dump")(function)
+            return runtime.execute(_bytecode[key], *args)
+
+        depth = values.MAX_DEPTH
+        limiter = self.limiter
+        in_sandbox = options.modules is not None
+        own_globals = in_sandbox or options.isolation == "task"
+        wire = load(options.implementation.wire)
+        rules = load("values.lua")
+        read = load("reader.lua", wire, rules, depth)
+        nesting = load("nesting.lua")
+        limits: Any = None
+        if limiter is not None and options.limits is not None and options.limits.concern_lua:
+            limits = load(
+                "limits.lua",
+                limiter.check,
+                options.limits.ask_every,
+                options.limits.have_hook,
+                options.limits.memory,
+                _OURS,
+            )
+            limiter.use(limits[b"stage"], limits[b"staged"])
+        write, self._fetch_slice = load("writer.lua", wire, rules, depth, limits)
+        encoding = load("encode.lua", write, wire[b"address"], options.as_text)
+        coroutines = load("coroutines.lua", nesting[b"resume"], limits)
+        host = load("host.lua", coroutines)
+        environments = load("environments.lua", own_globals)
+        functions = load("functions.lua", rules, environments, limits, depth, _OURS)
+        (
+            self._compile,
+            step,
+            go_on,
+            step_packed,
+            throw,
+            close_task,
+            batch,
+            batch_on,
+            self._batch_result,
+            self._batch_stopped,
+            self._forget_batch,
+            self._fetch,
+            self._define,
+            export,
+            self._import,
+            self._init,
+            self._close,
+        ) = load(
+            "dispatcher.lua",
+            read,
+            write,
+            encoding,
+            environments,
+            functions,
+            coroutines,
+            host,
+            limits,
+            rules,
+            own_globals,
+            options.as_text,
+            _OURS,
+        )
+        # The others have got the functions of the libraries by now that are replaced here.
+        load(
+            "libraries.lua",
+            rules,
+            host,
+            nesting,
+            limits is not None,
+            options.package_path,
+            options.package_cpath,
+        )
+        load_text = None
+        if limits is not None:
+            load_text = load("guards.lua", limits, in_sandbox)
+            if options.limits is not None and options.limits.have_hook:
+                patterns = load("patterns.lua", limits[b"spend"], nesting[b"enter"])
+                load("natives.lua", limits, patterns)
+        if limiter is not None:
+            step = limiter.limit_step(step)
+            step_packed = limiter.limit_step(step_packed)
+            go_on = limiter.limit_resume(go_on)
+            throw = limiter.limit_resume(throw)
+            close_task = limiter.limit_resume(close_task)
+            batch = limiter.limit_batch(batch)
+            batch_on = limiter.limit_batch(batch_on)
+            export = limiter.limit(export)
+        self._step = step
+        self._go_on = go_on
+        self._step_packed = step_packed
+        self._throw = throw
+        self._close_task = close_task
+        self._batch = batch
+        self._batch_on = batch_on
+        self._export = export
+        self._seal: Any = None
+        new_host = host[b"new_table"]
+        if options.modules is not None:
+            modules = "\n".join(options.modules).encode()
+            self._seal = load("sandbox.lua", environments, new_host, modules, load_text)
+        elif own_globals:
+            self._seal = load("globals.lua", environments, new_host)
+
+    def retire(self) -> None:
+        """Have no more tasks begin here; those that wait here go on, unless the state is lost."""
+        if not self.is_retired:
+            self.is_retired = True
+            # As if there were always one more that a new task might delay.
+            self.coroutines += 1
+
+    def nobody_waits(self) -> bool:
+        """Tell whether what runs here was cancelled; called from inside of Lua."""
+        worker = self.entered_by
+        task = worker.task if worker is not None else None
+        return task is not None and task[0] is not None and task[0].done()
 
     def define_functions(self) -> None:
         """Give Lua the host functions that have come since."""
@@ -367,6 +472,8 @@ class State:
         Args:
             place: that of its `Pause`.
         """
+        if self.lost is not None:
+            return  # It goes with the state.
         waited, failure = self._close_task(place)
         if waited:
             self.coroutines -= 1
@@ -389,7 +496,10 @@ class State:
             LuaError: the chunk does not compile.
         """
         try:
-            outcome = self._packed(self._batch, self._slot_of(chunk), (items,))
+            slot = self._slot_of(chunk)
+            if self.limiter is not None:
+                self.limiter.count(len(items))
+            outcome = self._packed(self._batch, slot, (items,))
         except self._lupa_error as error:
             raise _foreign(error) from None
         return self._batch_results(outcome)
@@ -419,7 +529,7 @@ class State:
             result = self._export(self._slot_of(chunk))
         except self._lupa_error as error:
             raise _foreign(error) from None
-        if result[0] == _FAILED:
+        if result[0] in (outcomes.FAILED, outcomes.LIMITED):
             raise self._failure(result)
         (description,) = self._received("result", *result)
         return Function(self._implementation, values.pack((description,)))
@@ -428,6 +538,8 @@ class State:
         """Free what the state holds. It must not be used afterwards."""
         with suppress(self._lupa_error):  # A `__gc` of the user's may fail; the state goes anyway.
             self._close()
+        if self.limiter is not None:
+            self.limiter.forget()
         self.is_closed = True
         # Whoever holds on to the state no longer holds on to any object of lupa.
         for name in self.__slots__:
@@ -504,17 +616,17 @@ class State:
             if len(packed) > values.MAX_SIZE:
                 raise values.too_large()
             result = step(key, packed, False)
-            if type(result) is not tuple or result[0] != _REFUSED_ARGUMENT:
+            if type(result) is not tuple or result[0] != outcomes.REFUSED_ARGUMENT:
                 return result
             if values.types_are_known(args):
                 result = step(key, packed, True)
-                if type(result) is not tuple or result[0] != _REFUSED_ARGUMENT:
+                if type(result) is not tuple or result[0] != outcomes.REFUSED_ARGUMENT:
                     return result
         packed = values.pack_checked(args, self._integers, first, what)
         if len(packed) > values.MAX_SIZE:
             raise values.too_large()
         result = step(key, packed, True)
-        if type(result) is tuple and result[0] == _REFUSED_ARGUMENT:
+        if type(result) is tuple and result[0] == outcomes.REFUSED_ARGUMENT:
             raise MarshalError(f"{len(args) + first - 1} {what}s: {_show(result[1])}")
         return result
 
@@ -556,13 +668,13 @@ class State:
     def _outcome(self, result: tuple[Any, ...]) -> object:
         """Return or raise how a step ended that did not end with nothing or a plain value."""
         kind = result[0]
-        if kind == _YIELDED:
+        if kind == outcomes.YIELDED:
             return self._pause(None, "yielded value", result[1], *result[2:])
-        if kind == _CALLED:
+        if kind == outcomes.CALLED:
             functions = self._functions()
             assert functions is not None  # The task that runs keeps its pool alive.
             return self._pause(functions[result[2]], "argument", result[1], *result[3:])
-        if kind in (_FAILED, _UNCOMPILED):
+        if kind in (outcomes.FAILED, outcomes.UNCOMPILED, outcomes.LIMITED):
             raise self._failure(result)
         results = self._received("result", *result)
         return results[0] if len(results) == 1 else tuple(results) or None
@@ -573,7 +685,7 @@ class State:
         if isinstance(result, self._lupa_error):
             raise _foreign(result) from None
         if type(result) is not tuple:
-            result = _YIELDED, place, _PLAIN, result
+            result = outcomes.YIELDED, place, outcomes.PLAIN, result
         return self._outcome(result)
 
     def _pause(self, function: HostFunction | None, what: str, place: int, *received: Any) -> Pause:
@@ -595,16 +707,19 @@ class State:
         Raises:
             MarshalError: they cannot cross.
         """
-        if kind == _NOTHING:
+        if kind == outcomes.NOTHING:
             return ()
-        if kind == _PLAIN:
+        if kind == outcomes.PLAIN:
             return [values.text(value, what) if self._as_text and type(value) is bytes else value]
         if kind == _PACKED:
             return values.unpack(value, what)
-        if kind == _SLICED:
+        if kind == outcomes.SLICED:
             return self._sliced()
-        if kind == _LARGE:
+        if kind == outcomes.LARGE:
             return [self._large(what, value, length)]
+        if type(value) is int:
+            assert self.limiter is not None
+            raise self.limiter.error(value, None, None, "")
         raise MarshalError(_show(value))
 
     def _large(self, what: str, address: int, length: int) -> str | bytes:
@@ -658,9 +773,12 @@ class State:
     def _failure(self, failure: tuple[Any, ...]) -> LuaError:
         """Return the error that dispatcher.lua described."""
         kind, message, chunk_name, line, *rest = failure
-        text = _show(message)
         chunk = None if chunk_name is None else _show(chunk_name)
-        if kind == _UNCOMPILED:
+        if kind == outcomes.LIMITED:
+            assert self.limiter is not None
+            return self.limiter.error(message, chunk, line, _show(rest[0] or b""))
+        text = _show(message)
+        if kind == outcomes.UNCOMPILED:
             return LuaSyntaxError(text, value=text, chunk=chunk, line=line)
         traceback, packed, number = rest
         value = None

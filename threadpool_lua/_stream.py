@@ -69,11 +69,13 @@ class StreamedTask(Task):
         self._wake_consumer()
 
     def _yielded(self, values: tuple[Any, ...]) -> None:
+        self.phase = "yielded"
+        self.pool._records.completed += 1
         self.add(as_result(values))
         self.go_on()
 
     def _refused(self, refusal: MarshalError) -> None:
-        self._fail(refusal)
+        self.fail(refusal)
 
     def start(self) -> None:
         """Have the threads begin."""
@@ -139,6 +141,7 @@ class RowsAhead:
     def paused(self, row: object) -> None:
         """Take a row, and count the task as put into the queue, which a thread has done."""
         self._task.pool._in_flight += 1
+        self._task.pool._records.completed += 1
         self._task.add(row)
 
 

@@ -24,7 +24,7 @@ from itertools import count
 from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
-from ._exceptions import LuaError, MarshalError
+from ._exceptions import LuaError, MarshalError, StateLostError
 from ._host import HostFunction, as_values
 from ._state import YIELDED, Pause, State
 
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from ._pool import ThreadPool
 
 # What a thread tells the loop: a task's future with its result, or with its error. Or, where
-# PAUSED is in the place of the error, something that has paused, and its pause; or, where STEPPED
-# is, a `SteppedTask` and the value that it has yielded.
+# PAUSED is in the place of the error, what the loop goes on with and what that is to be told: a
+# task and its pause, or a batch and what came of it; or, where STEPPED is, a `SteppedTask` and the
+# value that it has yielded; or, where VOID is, just a future.
 Completion: TypeAlias = "tuple[Any, Any, BaseException | None]"
 
 PAUSED: Final = BaseException("paused")
@@ -42,6 +43,12 @@ PAUSED: Final = BaseException("paused")
 
 STEPPED: Final = BaseException("stepped")
 """Found there, too, where nothing but the value is to be told."""
+
+VOID: Final = BaseException("void")
+"""
+Found there where there is no outcome: a thread has come to a task that was cancelled, and has not
+run it, or not to its end; or it has closed a coroutine.
+"""
 
 _MOST_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
 
@@ -135,7 +142,7 @@ class Task:
         future = self.future
         if future.done():
             self.close(state)
-            return future, None, None
+            return future, None, VOID
         self.phase = "running"
         if state.lacks_functions:
             state.define_functions()
@@ -175,7 +182,7 @@ class Task:
                     return self, outcome, PAUSED
                 elif self.future.done():  # It was cancelled: no more of Python's is to happen.
                     self.close(state)
-                    return self.future, None, None
+                    return self.future, None, VOID
                 else:
                     outcome = self._call(state, function, outcome)
         except BaseException as error:
@@ -290,6 +297,11 @@ class Task:
         Args:
             closed: what is to be done when its coroutine has been closed.
         """
+        if self._with_loop and self.phase != "yielded":
+            self.pool._records.cancelled += 1
+        self._leave_loop(closed)
+
+    def _leave_loop(self, closed: asyncio.Future[None] | None = None) -> None:
         self._with_loop = False
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
@@ -321,7 +333,7 @@ class Task:
         if self._on_yield is None:
             self.resume(())
         else:
-            self._fail(refusal)
+            self.fail(refusal)
 
     def _run_python(self, name: str, function: Callable[..., object], args: Any) -> None:
         """Call a function, and resume the task with what it returns, once that is there."""
@@ -343,7 +355,7 @@ class Task:
             self._raised(error)
             return
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
             raise
         if not self._with_loop:  # An eager asyncio task has ended it by now.
             self._cancel_call(awaited)
@@ -386,26 +398,32 @@ class Task:
             self.resume(error)
         else:
             add_note(error, f'raised by on_yield of {self.chunk!r}, thread pool "{self.pool.name}"')
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
-        if not self.future.done():
+    def fail(self, error: BaseException) -> None:
+        """End a paused task by an error."""
+        if self.future.done():
+            self.end()
+        else:
             self.future.set_exception(_settable(error))
-        self.end()
+            self.pool._records.add_error(error)
+            self._leave_loop()
 
 
 class Close:
     """Ends, on a thread, the coroutine of a task that is not to be resumed."""
 
-    __slots__ = ("_task", "state")
+    __slots__ = ("_task", "chunk", "state")
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self.chunk = task.chunk
         self.state = task.state
 
     def run(self, state: State) -> None:
         """Close it."""
-        self._task.close(state)
+        with suppress(StateLostError):  # So is the coroutine.
+            self._task.close(state)
 
 
 def is_awaitable(result: object) -> bool:

@@ -14,15 +14,16 @@ at the queue, and whoever leaves it looks once more (`_leave_state`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ._exceptions import InitError, LuaError, ThreadPoolError
+from ._exceptions import InitError, LuaError, StateLostError, ThreadPoolError
 from ._state import Pause, State, StateOptions
-from ._task import VISIT, Completion, Task, presentable
+from ._task import VISIT, VOID, Close, Completion, Task, presentable
 
 if TYPE_CHECKING:
     from ._pool import ThreadPool
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
 # for has no future.
 Queued: TypeAlias = "tuple[asyncio.Future[Any] | None, Any, Any, ThreadPool]"
 
+_logger = logging.getLogger("threadpool_lua")
+
 _THRIFTY_BATCH: Final = 100  # completions; about as many as make the wake-up of the loop cheap
 _WATCH_INTERVAL: Final = 0.001  # seconds; the longest that a wrong guess can delay a task, twice
+_STACK_SIZE: Final = 64 * 2**20  # bytes of address space; memory is taken as it is used
+_LEAST_GIVEN_UP: Final = 4  # threads that may be stuck; more if the pool has more threads
 _QUIET_INTERVALS: Final = 100  # watch intervals without a task, after which nobody need watch
 
 _NOTHING: Final[deque[Queued]] = deque()  # what is set aside for a thread that is in no state
@@ -44,11 +49,14 @@ _NOTHING: Final[deque[Queued]] = deque()  # what is set aside for a thread that 
 class Worker:
     """One thread of a pool."""
 
-    __slots__ = ("task", "thread", "wake")
+    __slots__ = ("is_given_up", "task", "thread", "wake")
 
     def __init__(self, threads: Threads, number: int) -> None:
         self.task: Queued | None = None
         """What it runs now. Written by the thread alone."""
+
+        self.is_given_up = False
+        """Whether another thread has taken its place, so that it has to leave."""
 
         self.wake = threading.Lock()
         """Held except for the moment between a wake-up and the thread's notice of it."""
@@ -61,6 +69,24 @@ class Worker:
             # A thread that is stuck in Lua must not keep the interpreter from exiting.
             daemon=True,
         )
+
+    def start(self) -> None:
+        """Start the thread, with a stack that LuaJIT cannot use up: see nesting.lua."""
+        before = threading.stack_size(_STACK_SIZE)
+        try:
+            self.thread.start()
+        finally:
+            threading.stack_size(before)
+
+
+class Leave:
+    """Has a thread that was given up leave the state in which it was stuck, and the queue."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def run(self, state: State) -> None:
+        """Do nothing: who runs this leaves."""
 
 
 class Threads:
@@ -108,7 +134,16 @@ class Threads:
         """All states. A thread adds the one that it makes, and removes the one that it closes."""
 
         self._max_states = max_states
-        self._making = 0  # states that threads are about to make; guarded by the lock
+        self._given_up = 0  # threads that are stuck; with the places, guarded by the lock below
+        self._free_places: list[int] = []  # in `workers`, of such threads
+        self._places_lock = threading.Lock()
+        self.states_made = 0
+        """How many states have been made. Guarded, as what follows, by the lock below."""
+
+        self.states_replaced = 0
+        """How many of these went before the pool did."""
+
+        self._making = 0  # states that threads are about to make
         self._states_lock = threading.Lock()
         # States in which no coroutine waited when a thread left them: a hint, as another thread
         # may have entered one meanwhile.
@@ -134,7 +169,7 @@ class Threads:
             return
         self._running.add(worker)
         try:
-            worker.thread.start()
+            worker.start()
         except RuntimeError as error:
             self._running.discard(worker)
             started = len(self._running)
@@ -209,7 +244,8 @@ class Threads:
                     try:
                         if state is None or state.coroutines:
                             entered, state, aside = state, None, _NOTHING
-                            state = self._state_for_new_task(entered)
+                            state = self._state_for_new_task(entered, pool)
+                            state.entered_by = worker
                             aside = state.aside
                         result = state.run(chunk, args)
                         if state.coroutines and type(result) is Pause:
@@ -217,6 +253,8 @@ class Threads:
                             future, result, failure = paused.follow(state, result)
                     except BaseException as error:
                         failure = presentable(error)
+                else:
+                    failure = VOID
                 done.append((future, result, failure))
             else:
                 visit = args
@@ -226,23 +264,27 @@ class Threads:
                     at_once = not target.aside and target.lock.acquire(False)
                     if at_once or self._enter_state(target, task):
                         if state is not None:
-                            self._leave_state(state)
+                            self._leave_state(state, pool)
                         state = target
+                        state.entered_by = worker
                         aside = state.aside
                     if not at_once:
                         continue
                 try:
                     if target is None and (state is None or state.coroutines):
                         entered, state, aside = state, None, _NOTHING
-                        state = self._state_for_new_task(entered)
+                        state = self._state_for_new_task(entered, pool)
+                        state.entered_by = worker
                         aside = state.aside
                     completion = visit.run(state)
                 except BaseException as error:
-                    completion = future, None, presentable(error)
+                    completion = None if future is None else (future, None, presentable(error))
                 if completion is not None:
                     done.append(completion)
                 elif future is not None:
-                    done.append((future, None, None))
+                    done.append((future, None, VOID))
+                elif worker.is_given_up:
+                    break
                 else:
                     continue
             if not self.notified and len(done) >= self._batch:
@@ -253,8 +295,8 @@ class Threads:
                     break
         if pool is not None and done and not self.notified:
             self._notify(pool)
-        if state is not None:
-            self._leave_state(state)
+        if state is not None and pool is not None:
+            self._leave_state(state, pool)
         worker.task = None
         # An exception of a host function that somebody keeps leads here, by its frames.
         state = pool = task = args = future = result = failure = None
@@ -283,6 +325,8 @@ class Threads:
         idle thread. Whichever of 1 and 3 comes first, its other side sees it, in 4 or in 2. If
         both do, the wake-up is on its way, and the thread must take it before it goes on.
         """
+        if worker.is_given_up and not self._comes_back(worker):
+            return False
         if self._loop.is_closed():
             # If it was notified before, and closed before it looked, `_notify` will not find out.
             self._give_up()
@@ -377,12 +421,15 @@ class Threads:
         state.aside.append(task)
         if state.lock.acquire(blocking=False):
             return True
-        if state.is_closed:
+        if state.is_closed or state.lost is not None:
             self._end_aside(state)
         return False
 
-    def _leave_state(self, state: State) -> None:
+    def _leave_state(self, state: State, pool: ThreadPool) -> None:
         """Let others enter a state, and put what was set aside for it to the head of the queue."""
+        if state.is_retired and (state.lost is not None or state.coroutines == 1):
+            self._close_state(state, pool)
+            return
         state.lock.release()
         if not state.coroutines:
             self._vacant[state] = None
@@ -392,26 +439,47 @@ class Threads:
             state.lock.release()
             self.wake()
 
-    def _state_for_new_task(self, entered: State | None) -> State:
+    def _close_state(self, state: State, pool: ThreadPool) -> None:
+        """Close a state that has been retired; this thread has entered it, and it stays locked."""
+        self._replace_state(state)
+        state.close()
+        self._end_aside(state)
+        if state.lost is None:
+            _logger.debug('thread pool "%s": a Lua state has run all its tasks', self.name)
+        else:
+            _logger.warning('thread pool "%s": a Lua state is lost: %s', self.name, state.lost)
+            self._tell(pool._end_lost, state)
+
+    def _replace_state(self, state: State) -> None:
+        """Let another state be made in the place of this one."""
+        with suppress(ValueError), self._states_lock:
+            self.states.remove(state)  # It is no longer there if it has been given up.
+            self.states_replaced += 1
+
+    def _state_for_new_task(self, entered: State | None, pool: ThreadPool) -> State:
         """
         Enter a state for a new task, if possible one where no coroutine waits that it might delay.
 
         Args:
             entered: the state that this thread is in; it is left if another is entered.
+            pool: the pool.
 
         Raises:
             InitError: only a new state would do, and the `init` chunk failed in it.
         """
         failure: InitError | None = None
         while True:
-            state = self._vacant_state()
+            state = self._vacant_state(pool)
             if state is not None:
                 if entered is not None:
-                    self._leave_state(entered)
+                    self._leave_state(entered, pool)
                 return state
+            if entered is not None and entered.is_retired:
+                self._leave_state(entered, pool)
+                entered = None
             if failure is None and self._may_make_state():
                 if entered is not None:  # Not to be kept from others while `init` runs.
-                    self._leave_state(entered)
+                    self._leave_state(entered, pool)
                     entered = None
                 try:
                     state = self._new_state()
@@ -424,14 +492,14 @@ class Threads:
             if entered is not None:
                 return entered
             for state in sorted(self.states, key=lambda state: state.coroutines):
-                if state.lock.acquire(blocking=False):
+                if not state.is_retired and state.lock.acquire(blocking=False):
                     return state
             if failure is not None:
                 raise failure
             # There are as many states as threads: one of these is on its way to another state.
             sleep(0)
 
-    def _vacant_state(self) -> State | None:
+    def _vacant_state(self, pool: ThreadPool) -> State | None:
         """Enter a state in which no coroutine waits, if there is one."""
         while self._vacant:
             try:
@@ -441,11 +509,13 @@ class Threads:
             if state.lock.acquire(blocking=False):
                 if not state.coroutines:
                     return state
-                self._leave_state(state)
+                self._leave_state(state, pool)
         return None
 
     def _may_make_state(self) -> bool:
-        return len(self.states) + self._making < self._max_states
+        # One that is retired is not for new tasks, and goes when those have ended that wait there.
+        in_use = sum(not state.is_retired for state in list(self.states))
+        return in_use + self._making < self._max_states
 
     def _new_state(self) -> State | None:
         """
@@ -461,6 +531,8 @@ class Threads:
         try:
             state = State(self._options)
             state.lock.acquire()
+            with self._states_lock:
+                self.states_made += 1
             self.states.append(state)
             state.lacks_functions = True  # There may be one since it was made.
             return state
@@ -474,6 +546,7 @@ class Threads:
             for state in list(self.states) if self._stopping else ():
                 if state.lock.acquire(blocking=False):
                     self.states.remove(state)
+                    state.entered_by = worker
                     state.close()
                     self._end_aside(state)
         finally:
@@ -482,13 +555,75 @@ class Threads:
             if not self._running:
                 self._tell(_resolve, self.exited, None)
 
+    def replace(self, worker: Worker, state: State, pool: ThreadPool) -> bool:
+        """
+        Give up a thread that is stuck, with the state that it is in; called by the loop.
+
+        Returns:
+            Whether another thread takes its place at once.
+        """
+        with self._places_lock:
+            worker.is_given_up = True
+            self._given_up += 1
+            self._free_places.append(self.workers.index(worker))
+        self._running.discard(worker)
+        self._replace_state(state)
+        self._end_aside(state)
+        # What the thread finds there when it comes back: it must not go on with the queue.
+        state.aside.append((None, VISIT, Leave(state), pool))
+        return self.fill_places()
+
+    def fill_places(self) -> bool:
+        """
+        Start a thread in each place of one that has been given up; called by the loop.
+
+        Returns:
+            Whether no place is free. Those that are will be taken by threads that come back.
+        """
+        while self._given_up <= max(_LEAST_GIVEN_UP, len(self.workers)):
+            with self._places_lock:
+                if not self._free_places:
+                    break
+                place = self._free_places.pop()
+            worker = Worker(self, place)
+            self._running.add(worker)
+            try:
+                worker.start()
+            except RuntimeError:
+                self._running.discard(worker)
+                with self._places_lock:
+                    self._free_places.append(place)
+                break
+            self.workers[place] = worker
+        return not self._free_places
+
+    def _comes_back(self, worker: Worker) -> bool:
+        """Let a thread that was given up take a free place, if there is one."""
+        with self._places_lock:
+            self._given_up -= 1
+            if not self._free_places or self._stopping:
+                return False
+            self.workers[self._free_places.pop()] = worker
+            worker.is_given_up = False
+        self._running.add(worker)
+        return True
+
     def _end_aside(self, state: State) -> None:
-        """Complete what was set aside in a state that is closed by now."""
+        """Complete what was set aside in a state that is closed, or lost, by now."""
+        lost = state.lost
+        error = None if lost is None else StateLostError(self.name, lost)
+        leave = None
         while state.aside:
             with suppress(IndexError):  # Two threads may do this.
-                future, *_ = state.aside.popleft()
-                if future is not None:
-                    self.done.append((future, None, None))
+                task = state.aside.popleft()
+                future, _, visit, _ = task
+                if isinstance(visit, Leave):
+                    leave = task
+                elif future is not None:
+                    ended_by = VOID if error is None or isinstance(visit, Close) else error
+                    self.done.append((future, None, ended_by))
+        if leave is not None:
+            state.aside.append(leave)
 
     def _tell(self, callback: Any, *args: object) -> None:
         # A loop that is closed has nobody to be told.

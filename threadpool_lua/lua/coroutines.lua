@@ -3,12 +3,15 @@
 -- the whole task. So who resumes a coroutine here passes requests on, from one to
 -- the next, and the answers back.
 
+-- How coroutines resume others, and in a pool with limits what keeps them.
+local resume, limits = ...
+
 local coroutine = coroutine
-local create, resume = coroutine.create, coroutine.resume
+local create, plain_resume = coroutine.create, coroutine.resume
 local running, status, yield = coroutine.running, coroutine.status, coroutine.yield
 local close = coroutine.close -- Lua 5.4 and later
 local error, next, pcall, rawequal = error, next, pcall, rawequal
-local setfenv, setmetatable, tostring, type = setfenv, setmetatable, tostring, type
+local setfenv, setmetatable, type = setfenv, setmetatable, type
 local gsub = string.gsub
 
 -- The first value that a coroutine yields with a request.
@@ -43,9 +46,18 @@ local function pass_on(co, _, ...)
   return answered(me, co, try(yield, REQUEST, ...))
 end
 
-function relay(co, ok, ...)
-  if rawequal((...), REQUEST) then return pass_on(co, ...) end
-  return ok, ...
+if limits then
+  local caught = limits.caught
+
+  function relay(co, ok, ...)
+    if rawequal((...), REQUEST) then return pass_on(co, ...) end
+    return caught(ok, ...)
+  end
+else
+  function relay(co, ok, ...)
+    if rawequal((...), REQUEST) then return pass_on(co, ...) end
+    return ok, ...
+  end
 end
 
 function coroutine.resume(co, ...)
@@ -64,12 +76,17 @@ local function unwrap(co, ok, ...)
     local closed, why_not = close(co)
     if not closed then why = why_not end
   end
+  if limits then limits.raising(why) end
   error(why, CALLER) -- where a text gets the caller's place in front
 end
 
 function coroutine.wrap(f)
   local ok, co = pcall(create, f)
-  if not ok then error((gsub(co, "to '[^']*'", "to 'wrap'")), 2) end
+  if not ok then
+    if limits then limits.caught(ok, co) end
+    error((gsub(co, "to '[^']*'", "to 'wrap'")), 2)
+  end
+  if limits then limits.watch(co) end
   return function(...)
     if waits[co] then error("cannot resume non-suspended coroutine", 2) end
     return unwrap(co, relay(co, resume(co, ...)))
@@ -77,15 +94,17 @@ function coroutine.wrap(f)
 end
 
 -- Closes a coroutine that waits, after those in it whose request it has passed on.
--- Returns nothing, or what went wrong in a to-be-closed variable.
+-- Returns true; or false and what went wrong first, in a to-be-closed variable.
 local function close_all(co)
   local within = inner[co]
   if within then inner[co], waits[within] = nil, nil end
-  local why = within and close_all(within)
-  if not close then return end
+  local fine, why = true, nil
+  if within then fine, why = close_all(within) end
+  if not close then return true end
   local ok, closed, what = pcall(close, co)
-  if ok and closed then return why end
-  return why or tostring(not ok and closed or what)
+  if not fine or (ok and closed) then return fine, why end
+  if not ok then what = closed end
+  return false, what
 end
 
 if is_puc_51 then
@@ -106,5 +125,5 @@ end
 
 return {
   REQUEST = REQUEST, CANNOT_PAUSE = CANNOT_PAUSE, CALLER = CALLER,
-  try = try, resume = resume, close = close_all,
+  try = try, resume = plain_resume, close = close_all,
 }

@@ -2,14 +2,16 @@
 -- other Lua object than the functions returned at the end, and calls one of
 -- them once per step; Lua holds no Python object at all.
 
-local read, write, encoding, environments, functions, coroutines, host, values, AS_TEXT, OURS = ...
+-- `limits` is nil in a pool that has none; HAVE_OWN_GLOBALS is whether each task has.
+local read, write, encoding, environments, functions, coroutines, host, limits, values,
+  HAVE_OWN_GLOBALS, AS_TEXT, OURS = ...
 
-local _G, error, getmetatable, load = _G, error, getmetatable, load
+local _G, error, load = _G, error, load
 local next, pcall = next, pcall
 local rawequal, rawget, select, setfenv = rawequal, rawget, select, setfenv
 local tonumber, tostring, type = tonumber, tostring, type
-local create, yield = coroutine.create, coroutine.yield
-local getinfo, traceback = debug.getinfo, debug.traceback
+local create, status, yield = coroutine.create, coroutine.status, coroutine.yield
+local getinfo, getmetatable, traceback = debug.getinfo, debug.getmetatable, debug.traceback
 local collectgarbage, unpack = collectgarbage, table.unpack or unpack
 local gsub, match, sub = string.gsub, string.match, string.sub
 local loaded = package.loaded
@@ -18,7 +20,8 @@ local new_environment, environment_of, enter = environments.new, environments.cu
 local describe_function, build_function = functions.describe, functions.build
 local encode, is_plain = encoding.encode, encoding.is_plain
 local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
-local resume, close_coroutine = coroutines.resume, coroutines.close
+local plain_resume, resume, close_coroutine = coroutines.resume, coroutines.resume,
+  coroutines.close
 local list, null = values.list, values.null
 
 -- How a step ended, where it did not end as most do, which one plain value tells by
@@ -26,12 +29,14 @@ local list, null = values.list, values.null
 -- yielded it again. Else with one of the kinds of encode.lua, or with one of these.
 -- _state.py knows them by these numbers.
 local REFUSED, FAILED, UNCOMPILED, REFUSED_ARGUMENT = encoding.REFUSED, 7, 8, 9
-local YIELDED, CALLED, BATCHED = 10, 11, 12
+local YIELDED, CALLED, BATCHED, LIMITED = 10, 11, 12, 13
 
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
 local NO_CALL = "host functions can be called by tasks only"
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
+
+if limits then resume, close_coroutine = limits.limited(resume), limits.limited(close_coroutine) end
 
 
 --------------------------------------------------------------------------- chunks
@@ -43,10 +48,15 @@ end
 
 -- By slot: a function that makes the chunk's function, anew for each task, with
 -- the task's environment. One closure shared by all tasks could not have the
--- environments of two that are paused at once.
+-- environments of two that are paused at once. Where tasks have no environments of
+-- their own, it is the chunk's function itself.
 local factories = {}
 
 local HEAD = setfenv and "return function(...) " or "local _ENV = ... return function(...) "
+
+local function keep_factory(slot, factory)
+  factories[slot] = HAVE_OWN_GLOBALS and factory or factory(_G)
+end
 
 local function uncompiled(why, name)
   local chunk = getinfo(load_text("", name), "S").short_src
@@ -57,11 +67,14 @@ end
 
 -- Returns nothing, or why the chunk does not compile.
 local function compile(slot, source, name)
+  local why_not = limits and limits.why_not_compiled(source)
+  if why_not then return UNCOMPILED, why_not, getinfo(load_text("", name), "S").short_src, nil end
   -- First by itself: a chunk such as "end (function()" must not get by.
   local fn, why = load_text(source, name)
   if fn then fn, why = load_text(HEAD .. source .. "\nend", name) end
   if not fn then return uncompiled(why, name) end
-  factories[slot] = fn
+  if limits then limits.interpreted(fn) end
+  keep_factory(slot, fn)
 end
 
 
@@ -72,15 +85,17 @@ local function describe(err)
   local kind = type(err)
   if kind == "string" then
     -- A C function that was called last of all is reported at its caller: at us.
-    local text = gsub(err, sub(OURS, 2) .. ":%d+: ", "")
+    local text, ours = gsub(err, sub(OURS, 2) .. ":%d+: ", "")
     if match(text, "attempt to yield across [%w%-/ ]+$") then text = text .. CANNOT_PAUSE end
-    return text
+    return text, ours > 0 and limits ~= nil
   end
   if kind == "number" then return err .. "" end
   local mt = getmetatable(err)
   if type(mt) == "table" and rawget(mt, "__tostring") then
-    local ok, text = pcall(tostring, err)
-    if ok and type(text) == "string" then return text end
+    -- It is the task's code.
+    local co = create(function() return tostring(err) end)
+    local ok, text = resume(co)
+    if ok and type(text) == "string" and status(co) == "dead" then return text end
   end
   return "(error object is a " .. kind .. " value)"
 end
@@ -104,13 +119,17 @@ local function locate(co, message)
   return chunk, line
 end
 
--- The traceback of the user's code, without our functions above, below and in it.
+-- Returns a traceback without our functions above, below and in it.
+local function without_ours(trace)
+  return trace and (gsub(trace, "\n\t" .. sub(OURS, 2) .. "[^\n]*", ""))
+end
+
+-- The traceback of the user's code.
 --
 -- LuaJIT no longer knows in which line a coroutine died of an error that its VM
 -- raised, such as an index of nil; but the message does.
 local function traceback_of(co, chunk, line)
-  local trace = traceback(co)
-  trace = gsub(trace, "\n\t" .. sub(OURS, 2) .. "[^\n]*", "")
+  local trace = without_ours(traceback(co))
   local head = "stack traceback:\n\t"
   local lost = chunk and head .. chunk .. ": "
   if lost and sub(trace, 1, #lost) == lost then
@@ -119,9 +138,27 @@ local function traceback_of(co, chunk, line)
   return trace
 end
 
+local function where(co)
+  local chunk, line = locate(co, "")
+  return chunk, line, traceback(co)
+end
+
 local function failure(co, err)
-  local message = describe(err)
+  if limits then
+    local reason, chunk, line, trace = limits.reason_for(err)
+    if reason and not chunk then
+      local ok, a, b, c = pcall(where, co) -- There may be no memory for it.
+      if ok then chunk, line, trace = a, b, c end
+    end
+    if reason then
+      enter(_G) -- What the task has among its globals is garbage now.
+      return LIMITED, reason, chunk, line, without_ours(trace)
+    end
+  end
+  local message, was_ours = describe(err)
   local chunk, line = locate(co, message)
+  -- A function of ours has called one of C, as the task would have called it itself.
+  if was_ours and line then message = chunk .. ":" .. line .. ": " .. message end
   if type(err) == "string" then err = message end
   local packed = write("error", AS_TEXT, 1, err)
   return FAILED, message, chunk, line, traceback_of(co, chunk, line), packed, host.numbers[err]
@@ -161,10 +198,17 @@ local function forget(place)
 end
 
 local function called(place, _, name, ...)
-  if rawequal((...), host.table) then
+  if host.is_table((...)) then
     return CALLED, place, name, REFUSED, "it is called with a dot, and not with a colon"
   end
   return CALLED, place, name, encode("argument", ...)
+end
+
+-- A coroutine that has failed keeps its to-be-closed variables until it is closed. One
+-- that was ended keeps them for good: what a hook has left, no hook can reach.
+local function closed(co, outcome, ...)
+  if outcome ~= LIMITED then close_coroutine(co) end
+  return outcome, ...
 end
 
 -- Ends a step of the task with this coroutine, which has a place if it has paused before.
@@ -178,7 +222,7 @@ local function finish(place, co, ok, ...)
   end
   if not ok then
     if place then forget(place) end
-    return failure(co, mark)
+    return closed(co, failure(co, mark))
   end
   if rawequal(mark, REQUEST) then return called(place or keep(co), ...) end
   if place and select("#", ...) == 1 and is_plain(mark) then return mark end
@@ -188,8 +232,9 @@ end
 
 ----------------------------------------------------------------------------- steps
 
--- Returns the function of a chunk with new globals.
+-- Returns the function of a chunk for a new task, with new globals.
 local function new_task(slot)
+  if not HAVE_OWN_GLOBALS then return factories[slot] end
   local environment = new_environment()
   local factory = factories[slot]
   return setfenv and setfenv(factory(environment), environment) or factory(environment)
@@ -211,9 +256,23 @@ local function step(key, ...)
   return finish(nil, co, resume(co, task, ...))
 end
 
+-- Ends a task that there is no memory to resume with its arguments, or to start.
+local function failed_to_read(key, reason)
+  if key < 0 then
+    local co = waiting[-key]
+    forget(-key)
+    close_coroutine(co)
+  end
+  return LIMITED, reason, nil, nil, nil
+end
+
 local function step_packed(key, packed, checked)
   local items, count = read(packed, checked)
-  if not items then return REFUSED_ARGUMENT, count end
+  if not items then
+    local reason = limits and limits.why_failed(count)
+    if reason then return failed_to_read(key, reason) end
+    return REFUSED_ARGUMENT, count
+  end
   if count > MAX_ARGUMENTS then return REFUSED_ARGUMENT, "too many" end
   return step(key, unpack(items, 1, count))
 end
@@ -230,7 +289,10 @@ local function close_task(place)
   if not co then return false, nil end
   enter(globals[place])
   forget(place)
-  return true, close_coroutine(co) or nil
+  local ok, why = close_coroutine(co)
+  if ok then return true, nil end
+  if limits and limits.reason_for(why) then return true, "it has not ended in time" end
+  return true, (describe(why))
 end
 
 
@@ -337,17 +399,18 @@ end
 -- Makes a function of another state a chunk of this one: each task gets its own copy.
 local function import(slot, packed)
   local description = read(packed, true)[1]
-  factories[slot] = function(environment)
+  keep_factory(slot, function(environment)
     return function(...) return build_function(description, environment)(...) end
-  end
+  end)
 end
 
 -- Runs code in the state's own globals, where every task sees what it leaves.
 local function init(source, name)
   local fn, why = load_text(source, name)
   if not fn then return uncompiled(why, name) end
+  if limits then limits.interpreted(fn) end
   local co = create(run_all)
-  local ok, mark = resume(co, fn)
+  local ok, mark = plain_resume(co, fn)
   if not ok then return failure(co, mark) end
   if not rawequal(mark, FINISHED) then return unpausable(co, mark) end
 end
@@ -357,7 +420,7 @@ end
 local function close()
   for place in next, waiting do close_task(place) end
   factories, spare, items, results, stopped = {}, nil, nil, nil, nil
-  new_environment() -- in the place of the last task's
+  environments.forget()
   for _, holder in next, { loaded, _G } do
     for name in next, holder do
       if name ~= "_G" then holder[name] = nil end

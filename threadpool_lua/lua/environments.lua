@@ -1,51 +1,27 @@
--- The globals that tasks see: the libraries, without the road into Python that
--- lupa puts among them, and a table of globals for each task.
+-- The globals of tasks. Where each task has its own, it finds among them functions
+-- that are everybody's, and its own copies of the libraries, which are made when it
+-- first uses them: so nothing that it does to a library is seen by another task.
+-- globals.lua or sandbox.lua say what there is.
 
-local values, package_path, package_cpath = ...
+-- Whether each task has its own, or all have the state's.
+local ONE_FOR_EACH = ...
 
-local _G, error, load, loadfile, rawequal = _G, error, load, loadfile, rawequal
-local select, setfenv, type = select, setfenv, type
-local getmetatable, setmetatable = debug.getmetatable, setmetatable
+local _G, next, rawequal, rawget, rawset = _G, next, rawequal, rawget, rawset
+local setmetatable, type, unpack = setmetatable, type, table.unpack or unpack
+local getmetatable, loaded = debug.getmetatable, package.loaded
+local concat, format = table.concat, string.format
+local load_text = loadstring or load
 
+local MOST_UPVALUES = 60 -- of a function of Lua 5.1
 
------------------------------------------------------------------------ libraries
+-- The globals of the task that runs now: code that a task loads belongs to it.
+local current = _G
 
-_G.python = nil
-package.loaded.python = nil
-local registry = debug.getregistry() -- where lupa keeps Python's objects
-registry.Py_None, registry.POBJECT, registry.LUPA_PYTHON_REFERENCES_TABLE = nil, nil, nil
+-- Functions that every task finds among its globals, and what makes its own copy of a
+-- library, by name.
+local functions, copiers = {}, {}
 
--- In Lua's own notation, ";;" stands for the implementation's default path.
--- Without a cpath no C module loads: one that was built for another Lua
--- implementation than the first with a cpath would crash the process.
-if package_path then
-  package.path = (package_path:gsub(";;", function() return ";" .. package.path .. ";" end))
-end
-if package_cpath then
-  package.cpath = (package_cpath:gsub(";;", function() return ";" .. package.cpath .. ";" end))
-else
-  package.cpath = ""
-end
-
-os.exit = function()
-  error("os.exit is not available on a thread pool: it would end the whole process", 2)
-end
-
--- What modules and `init` see, too.
-_G.null = values.null
-_G.list = values.list
-_G.ngx = { null = values.null }
-
-
---------------------------------------------------------------------- environments
-
--- Every task has its own table of globals. What it does not hold is looked up
--- here, and behind that in the state's _G, where `init` and modules put theirs.
-local overrides = setmetatable({}, { __index = _G })
-local environment_mt = { __index = overrides, __metatable = false } -- shared, so out of reach
-
--- The environment of the task that runs now: code that a task loads belongs to it.
-local current
+local environment_mt = { __index = functions, __metatable = false }
 
 local function new()
   local environment = { _G = false }
@@ -59,7 +35,7 @@ local function get_current()
   return current
 end
 
--- Makes the environment of a task that goes on the current one.
+-- Makes the globals of a task that goes on the current ones.
 local function enter(environment)
   current = environment
 end
@@ -69,38 +45,95 @@ local function is_environment(value)
   return type(value) == "table" and rawequal(getmetatable(value), environment_mt)
 end
 
-if setfenv then
-  -- An environment of the caller's own is the argument number `last`.
-  local function in_task(loader, last)
-    return function(...)
-      local fn, why = loader(...)
-      if fn and select("#", ...) < last then setfenv(fn, current) end
-      return fn, why
+local function copy(library)
+  local result = {}
+  for name, value in next, library do result[name] = value end
+  return result
+end
+
+-- Returns a function that copies a table, several times as fast as a loop does.
+local function fast_copier(library)
+  local names, fields, values, count = {}, {}, {}, 0
+  for name, value in next, library do
+    if type(name) ~= "string" or count == MOST_UPVALUES then
+      return function() return copy(library) end
     end
+    count = count + 1
+    names[count], values[count] = "v" .. count, value
+    fields[count] = format("[%q]=v%d", name, count)
   end
+  local code = format("local %s = ... return function() return {%s} end",
+    count > 0 and concat(names, ",") or "_", concat(fields, ","))
+  return load_text(code)(unpack(values, 1, count))
+end
 
-  overrides.load, overrides.loadstring = in_task(load, 4), in_task(loadstring, 4)
-  overrides.loadfile = in_task(loadfile, 3)
-
-else
-  function overrides.load(code, name, mode, ...)
-    if select("#", ...) == 0 then return load(code, name, mode, current) end
-    return load(code, name, mode, ...)
+-- Returns a copy of a value, with all the tables in it.
+local function deep_copy(value, copies)
+  if type(value) ~= "table" then return value end
+  if copies[value] then return copies[value] end
+  local result = {}
+  copies[value] = result
+  for key, item in next, value do
+    rawset(result, deep_copy(key, copies), deep_copy(item, copies))
   end
+  return setmetatable(result, (deep_copy(getmetatable(value), copies)))
+end
 
-  function overrides.loadfile(filename, mode, ...)
-    if select("#", ...) == 0 then return loadfile(filename, mode, current) end
-    return loadfile(filename, mode, ...)
+-- Returns the copier of a library, which becomes a fast one when it is used.
+local function copier(name, library)
+  return function()
+    local make = fast_copier(library)
+    if copiers[name] then copiers[name] = make end
+    return make()
   end
 end
 
-function overrides.dofile(filename)
-  local fn, why = overrides.loadfile(filename)
-  if not fn then error(why, 0) end
-  return fn()
+-- Returns a library as the current task has it, or nil.
+local function library(name)
+  if not ONE_FOR_EACH then return loaded[name] end
+  if name == "_G" then return current end
+  local own = rawget(current, name)
+  if own ~= nil then return own end
+  local make = copiers[name]
+  if not make then return nil end
+  own = make()
+  rawset(current, name, own)
+  return own
+end
+
+-- The name of the library that a table is, or that the current task has as its own.
+local function library_name(t)
+  for name, module in next, loaded do
+    if rawequal(module, t) or copiers[name] and rawequal(rawget(current, name), t) then
+      return name
+    end
+  end
+end
+
+-- Called when `functions` and `copiers` are complete.
+local function seal(rest)
+  setmetatable(functions, {
+    __index = function(_, name)
+      local own = library(name)
+      if own ~= nil or not rest then return own end
+      return rest[name]
+    end,
+  })
+  getmetatable("").__metatable = false
+end
+
+-- Lets go of all that tasks could see.
+local function forget()
+  current = nil
+  for _, holder in next, { functions, copiers } do
+    for name in next, holder do holder[name] = nil end
+  end
 end
 
 return {
-  new = new, current = get_current, enter = enter,
-  is_environment = is_environment, overrides = overrides,
+  new = ONE_FOR_EACH and new or get_current, current = get_current, enter = enter,
+  is_environment = is_environment, functions = functions, copiers = copiers,
+  copier = copier, deep_copy = deep_copy, seal = seal,
+  library = library, library_name = library_name,
+  forget = forget,
 }

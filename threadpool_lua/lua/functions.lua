@@ -10,7 +10,7 @@
 --   { "nil" }
 
 -- How deep upvalues and tables may nest, and how the names of our own chunks begin.
-local values, environments, MAX_DEPTH, OURS = ...
+local values, environments, limits, MAX_DEPTH, OURS = ...
 
 local concat, sort = table.concat, table.sort
 local dump, find, format = string.dump, string.find, string.format
@@ -21,7 +21,8 @@ local getupvalue, setupvalue = debug.getupvalue, debug.setupvalue
 local upvalueid, upvaluejoin = debug.upvalueid, debug.upvaluejoin -- not in Lua 5.1
 local rawequal, tostring, type = rawequal, tostring, type
 local loaded = package.loaded
-local is_environment, overrides = environments.is_environment, environments.overrides
+local is_environment, functions_of_all = environments.is_environment, environments.functions
+local own_library, library_name = environments.library, environments.library_name
 local null, is_null, list, lists = values.null, values.is_null, values.list, values.lists
 local show_key = values.show_key
 
@@ -62,8 +63,8 @@ local function name_in(library, fn)
 end
 
 -- Returns the module and the name by which every state knows this function.
-local function library_name(fn)
-  local name = name_in(overrides, fn)
+local function name_of(fn)
+  local name = name_in(functions_of_all, fn)
   if name then return "_G", name end
   local modules = {}
   for module in next, loaded do modules[#modules + 1] = tostring(module) end
@@ -86,9 +87,8 @@ end
 local describe
 
 local function describe_table(t, depth)
-  for module, library in next, loaded do
-    if rawequal(library, t) then return { "library", module } end
-  end
+  local module = library_name(t)
+  if module then return { "library", module } end
   local entries = {}
   local part = { entries = entries, is_list = lists[t] or false }
   parts.tables[#parts.tables + 1] = part
@@ -105,7 +105,7 @@ end
 
 local function describe_function(fn, depth)
   if is_native(fn) then
-    local module, name = library_name(fn)
+    local module, name = name_of(fn)
     if not module then refuse(depth, "cannot pass a C function that is in no library") end
     return { "library", module, name }
   end
@@ -164,10 +164,10 @@ end
 
 -------------------------------------------------------------------- putting together
 
-local function from_library(environment, module, name)
-  local library = module == "_G" and environment or require(module)
-  if not name then return library end
-  local value = library[name]
+local function from_library(module, name)
+  local whole = own_library(module) or (functions_of_all.require or require)(module)
+  if not name then return whole end
+  local value = whole[name]
   if value == nil then error(format("module '%s' has no '%s' here", module, name), 0) end
   return value
 end
@@ -177,7 +177,10 @@ end
 local function build(description, environment)
   local tables, functions = {}, {}
   for i = 1, #description.tables do tables[i] = {} end
-  for i, part in next, description.functions do functions[i] = load_binary(part.code, "") end
+  for i, part in next, description.functions do
+    functions[i] = load_binary(part.code, "")
+    if limits then limits.interpreted(functions[i]) end
+  end
 
   local function resolve(value)
     if type(value) ~= "table" or is_null(value) then return value end
@@ -185,7 +188,7 @@ local function build(description, environment)
     if kind == "table" then return tables[which] end
     if kind == "function" then return functions[which] end
     if kind == "globals" then return environment end
-    if kind == "library" then return from_library(environment, which, value[3]) end
+    if kind == "library" then return from_library(which, value[3]) end
   end
 
   local owners = {} -- by upvalue: the function that has it already, and as its which

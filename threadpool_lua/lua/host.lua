@@ -4,21 +4,31 @@
 
 local coroutines = ...
 
-local _G, error, setmetatable, tostring = _G, error, setmetatable, tostring
+local error, rawequal, setmetatable, tostring = error, rawequal, setmetatable, tostring
+local getmetatable = debug.getmetatable
 local yield = coroutine.yield
 local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
 local CALLER, try = coroutines.CALLER, coroutines.try
 
--- What Lua code sees is a table that it cannot change by mistake.
 local functions = {}
-local host = setmetatable({}, {
+
+local host_mt = {
   __index = functions,
   __newindex = function(_, name)
     error("host functions are registered by Python; cannot set host." .. tostring(name), 2)
   end,
   __metatable = false,
-})
-_G.host = host
+}
+
+-- Returns a table of the functions. It cannot be changed by mistake; and on purpose,
+-- no other one is changed.
+local function new_table()
+  return setmetatable({}, host_mt)
+end
+
+local function is_table(value)
+  return rawequal(getmetatable(value), host_mt)
+end
 
 
 ---------------------------------------------------------------------------- errors
@@ -31,6 +41,7 @@ local error_mt = {
     return err.message == "" and err.type or err.type .. ": " .. err.message
   end,
   __concat = function(a, b) return tostring(a) .. tostring(b) end,
+  __metatable = false,
 }
 
 -- Returns what a Python exception is in Lua.
@@ -55,4 +66,7 @@ local function define(name)
   functions[name] = function(...) return answer(try(yield, REQUEST, name, ...)) end
 end
 
-return { table = host, define = define, new_error = new_error, numbers = numbers }
+return {
+  new_table = new_table, is_table = is_table,
+  define = define, new_error = new_error, numbers = numbers,
+}

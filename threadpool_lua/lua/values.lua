@@ -10,16 +10,17 @@ local MAX_INTEGER = 2 ^ 53
 
 -- Stands for Python's None inside a table, where nil cannot be. On LuaJIT 2.1 it
 -- is the null pointer, as OpenResty's ngx.null and the null of its libraries.
-local null
+local null, anchor
 if package.preload["string.buffer"] then
   null = require("string.buffer").decode("\3")
+elseif debug.upvalueid then
+  -- A pointer that nothing else has, for as long as this function is there.
+  anchor = function() return null end
+  null = debug.upvalueid(anchor, 1)
 else
-  null = setmetatable({}, {
-    __tostring = function() return "null" end,
-    __index = function() error("attempt to index null", 2) end,
-    __newindex = function() error("attempt to index null", 2) end,
-    __metatable = false,
-  })
+  null = newproxy(true)
+  getmetatable(null).__tostring = function() return "null" end
+  getmetatable(null).__metatable = false
 end
 
 -- How the null pointer of C libraries prints.
@@ -66,4 +67,7 @@ local function show_key(key)
   return "[a " .. kind .. "]"
 end
 
-return { null = null, is_null = is_null, list = list, lists = lists, show_key = show_key }
+return {
+  null = null, anchor = anchor,
+  is_null = is_null, list = list, lists = lists, show_key = show_key,
+}

@@ -1,9 +1,9 @@
 -- Writes what Lua passes to Python, as MessagePack, which msgspec reads. Tables
 -- are read raw: no metamethod of a task ever runs here.
 
--- The smallest parts of the format (wire_*.lua), null and lists, and how deep
--- tables may nest.
-local wire, values, MAX_DEPTH = ...
+-- The smallest parts of the format (wire_*.lua), null and lists, how deep tables may
+-- nest, and in a pool with limits what keeps them.
+local wire, values, MAX_DEPTH, limits = ...
 
 local concat, error = table.concat, error
 local next, pcall, rawequal, rawget = next, pcall, rawequal, rawget
@@ -40,13 +40,28 @@ local function steps(depth)
   return concat(names)
 end
 
--- What is raised for a value that cannot pass, and why it cannot.
+-- What is raised for a value that cannot pass, and why it cannot: a text, or the
+-- number of the limit that it exceeds.
 local REFUSAL = {}
 local reason
+
+local why_over = limits and limits.why_over
+
+-- How many bytes a message may have, and how many tables: to Python an empty one takes
+-- more than that.
+local MOST_BYTES = limits and limits.MEMORY_LIMIT or MAX_SIZE
+local MOST_TABLES = limits and limits.MEMORY_LIMIT and limits.MEMORY_LIMIT / 64
+local tables = 0
 
 local function refuse(depth, why)
   local where = depth > 0 and steps(depth) .. ": " or ""
   reason = direction .. " " .. which .. ": " .. where .. why
+  error(REFUSAL)
+end
+
+local function too_large()
+  if MOST_BYTES == MAX_SIZE then refuse(0, "larger than 1 GiB") end
+  reason = limits.MEMORY
   error(REFUSAL)
 end
 
@@ -65,7 +80,9 @@ local function cut(number, depth, at, from, tag, count, before)
   close_table(at, tag, count - before)
   local slice = take(at, from)
   sliced_size = sliced_size + #slice
-  if sliced_size > MAX_SIZE then refuse(0, "larger than 1 GiB") end
+  if sliced_size > MOST_BYTES then too_large() end
+  reason = why_over and why_over()
+  if reason then error(REFUSAL) end
   slice_count = slice_count + 1
   slices = slices or {}
   slices[slice_count] = { slice, number, direction, number > 0 and which, steps(depth), before }
@@ -165,6 +182,10 @@ function put_table(t, depth)
   if depth == MAX_DEPTH then
     refuse(depth, "cannot pass tables nested deeper than " .. MAX_DEPTH)
   end
+  if MOST_TABLES then
+    tables = tables + 1
+    if tables > MOST_TABLES then too_large() end
+  end
   depth = depth + 1
   parents[depth] = t
   local at, from = open_table()
@@ -221,7 +242,7 @@ end
 -- or nil and what is refused: "result 2: ['users'][3]: cannot pass a function".
 -- Strings are text or bytes to Python.
 local function write(what, as_text, count, first, ...)
-  direction = what
+  direction, tables = what, 0
   wire.start(as_text)
   local ok, packed = pcall(write_all, count, first, count > 1 and { ... } or nil)
   wire.stop()
@@ -229,6 +250,8 @@ local function write(what, as_text, count, first, ...)
   if ok then return packed end
   slices, parents = nil, {}
   if rawequal(packed, REFUSAL) then return nil, reason end
+  reason = limits and limits.why_failed(packed)
+  if reason then return nil, reason end
   return nil, direction .. ": " .. (type(packed) == "string" and packed or "an error")
 end
 
