@@ -1,0 +1,3 @@
+-- Compiles for ever: in the compiler no hook runs.
+-- outcome: LuaTimeLimitError
+while true do load("return function() return 1 end")() end

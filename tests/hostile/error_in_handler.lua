@@ -1,0 +1,3 @@
+-- Fails in the handler of an error.
+-- outcome: returns False
+return (xpcall(error, function() error("again") end))

@@ -1,0 +1,3 @@
+-- Raises megabytes.
+-- outcome: LuaError: xxxxxxxxxx
+error(("x"):rep(3000000), 0)

@@ -1,0 +1,3 @@
+-- Raises nothing.
+-- outcome: LuaError: nil
+error(nil)

@@ -1,0 +1,3 @@
+-- Raises a table.
+-- outcome: LuaError: (error object is a table value)
+error { code = 7 }

@@ -1,0 +1,3 @@
+-- All strings of a Lua state share one metatable: who gets at it gets at every task.
+-- outcome: returns False
+return getmetatable("")

@@ -1,0 +1,3 @@
+-- More captures than there can be.
+-- outcome: LuaError: too many captures
+return ("x"):rep(40):find(("(x)"):rep(33))

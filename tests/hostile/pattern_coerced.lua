@@ -1,0 +1,3 @@
+-- Searches in a number, and for one.
+-- outcome: returns (2, 3)
+return string.find(12345, 23)
