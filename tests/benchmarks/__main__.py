@@ -1,4 +1,9 @@
-"""Runs the parts that are named, or all."""
+"""
+Runs the parts that are named, or all.
+
+Those that go on for a time (overload, soak) do so for as many seconds as BENCH_SECONDS in the
+environment says.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,17 @@ from importlib import import_module
 
 from ._measure import machine
 
-PARTS = ("dispatch", "values", "looplag", "paused", "resume", "map")
+PARTS = (
+    "dispatch",
+    "values",
+    "looplag",
+    "paused",
+    "resume",
+    "map",
+    "isolation",
+    "overload",
+    "soak",
+)
 
 
 def main() -> None:

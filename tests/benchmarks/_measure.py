@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
+import os
 import platform
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -21,6 +27,7 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, Any]], Any]] = {
 }
 IN_FLIGHT = 100
 TICK = 0.001  # seconds
+MEGABYTE = 1e6
 
 
 @dataclass
@@ -77,6 +84,39 @@ async def largest_gap(gaps: list[float]) -> AsyncIterator[None]:
         gaps.append(longest * 1000)
 
 
+def memory(what: str) -> float:
+    """Return the bytes that this process has ("VmRSS") or has had at most ("VmHWM")."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return math.nan  # Only Linux tells.
+    return int(status.partition(f"{what}:")[2].split()[0]) * 1024
+
+
+def forget_peak_of_memory() -> None:
+    """Have "VmHWM" count from now on."""
+    clear_refs = Path("/proc/self/clear_refs")
+    if clear_refs.exists():
+        clear_refs.write_text("5")
+
+
+def duration(default: float) -> float:
+    """Return how many seconds a part that goes on for a time does so: see `__main__`."""
+    return float(os.environ.get("BENCH_SECONDS", default))
+
+
+def in_a_process_of_its_own(part: str, *arguments: str, timeout: float) -> dict[str, float]:
+    """Run a part as a program, and return the figures that it prints as JSON."""
+    completed = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{part}", *arguments],
+        stdout=subprocess.PIPE,
+        timeout=timeout,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(completed.stdout)
+    return figures
+
+
 async def alternate(
     peers: dict[str, Callable[[], Awaitable[float]]], rounds: int, warm: bool = True
 ) -> dict[str, Row]:
@@ -92,11 +132,11 @@ async def alternate(
 
 
 def show(title: str, unit: str, rows: dict[str, Row], ours: str) -> None:
-    """Print a table: each peer's figures, and how many times ours it needs."""
-    print(f"\n{title}, {unit}: median (least to most), and times {ours}")
+    """Print a table: how many times ours each peer needs, and its figures."""
+    print(f"\n{title}, {unit}: times {ours}, and median (least to most)")
     for row in rows.values():
-        times = "" if row.peer == ours else f"{row.median / rows[ours].median:8.2f} x"
-        print(f"  {row.peer:<24}{row!s:<36}{times}")
+        times = "" if row.peer == ours else f"{row.median / rows[ours].median:.2f} x"
+        print(f"  {row.peer:<28}{times:>9}  {row}")
 
 
 def require(what: str, figure: float, limit: float) -> None:
@@ -109,5 +149,5 @@ def machine() -> str:
     """Describe what the figures were measured on."""
     return (
         f"Python {platform.python_version()}, lupa {lupa.__version__}, "
-        f"uvloop {uvloop.__version__}, {sys.platform} {platform.machine()}"
+        f"uvloop {version('uvloop')}, {sys.platform} {platform.machine()}"
     )

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import math
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -20,7 +19,18 @@ from typing import Any
 
 from threadpool_lua import ThreadPool
 
-from ._measure import LOOPS, TICK, Row, alternate, largest_gap, require, show
+from ._measure import (
+    LOOPS,
+    TICK,
+    Row,
+    alternate,
+    forget_peak_of_memory,
+    in_a_process_of_its_own,
+    largest_gap,
+    memory,
+    require,
+    show,
+)
 
 THREADS = 2
 COUNTS = (1_000, 10_000, 100_000)
@@ -75,24 +85,13 @@ Peer = Callable[
 PEERS: dict[str, Peer] = {"pool": in_the_pool, "asyncio": plain_tasks, "to_thread": to_thread}
 
 
-def memory(what: str) -> float:
-    """Return the bytes that this process has ("VmRSS") or has had at most ("VmHWM")."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return math.nan  # Only Linux tells.
-    return int(status.partition(f"{what}:")[2].split()[0]) * 1024
-
-
 async def idle_memory(start: Start) -> float:
     """Warm up, and return the bytes that the process has then; its peak counts from there."""
     # Few at a time: what many have used would be used again by those that are measured.
     for _ in range(50):
         await asyncio.gather(*(start() for _ in range(10)))
     gc.collect()
-    clear_refs = Path("/proc/self/clear_refs")
-    if clear_refs.exists():
-        clear_refs.write_text("5")  # Forgets the peak that there was.
+    forget_peak_of_memory()
     return memory("VmRSS")
 
 
@@ -199,18 +198,6 @@ def why_no_threads(count: int) -> str | None:
     return None
 
 
-def in_a_process_of_its_own(way: str, loop_name: str, peer: str, count: int) -> Figures:
-    arguments = [way, loop_name, peer, str(count)]
-    completed = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.paused", *arguments],
-        stdout=subprocess.PIPE,
-        timeout=120,
-        check=True,
-    )
-    figures: Figures = json.loads(completed.stdout)
-    return figures
-
-
 async def compare(
     way: str, loop_name: str, peers: list[tuple[str, int]]
 ) -> dict[str, dict[str, Row]]:
@@ -218,7 +205,7 @@ async def compare(
     rows: dict[str, dict[str, Row]] = defaultdict(dict)
 
     async def measure(peer: str, count: int) -> float:
-        figures = in_a_process_of_its_own(way, loop_name, peer, count)
+        figures = in_a_process_of_its_own("paused", way, loop_name, peer, str(count), timeout=120)
         name = label(peer, count)
         for figure, value in figures.items():
             rows[figure].setdefault(name, Row(name, [])).figures.append(value)

@@ -28,6 +28,11 @@ CASES: dict[str, tuple[Any, int]] = {
 }
 
 
+def tasks_way(state: State) -> Callable[[Any], Any]:
+    """Return a function that passes a value to a task and back."""
+    return lambda value: state.run(ECHO, (value,))
+
+
 def lupas_way(name: str) -> Callable[[Any], Any]:
     """Return a function that passes a value to Lua and back by what lupa has for it."""
     module = _implementation.load(name).module
@@ -77,7 +82,7 @@ async def measure(name: str) -> None:
         lupas = lupas_way(name)
         assert state.run(ECHO, (value,)) == lupas(value) == value
         functions: dict[str, Callable[[Any], Any]] = {
-            "a task": lambda value, run=state.run: run(ECHO, (value,)),
+            "a task": tasks_way(state),
             "lupa's way": lupas,
             "a task, with the GIL": with_the_gil(value),
         }
