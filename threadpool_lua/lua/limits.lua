@@ -118,11 +118,13 @@ function hook()
   last_look = now
   if elapsed < QUICK and instructions < MOST then
     instructions = instructions * 2
-    sethook(hook, "", instructions)
   elseif elapsed > SLOW and instructions > FEWEST then
     instructions = FEWEST
-    sethook(hook, "", FEWEST)
+  else
+    return
   end
+  sethook(hook, "", instructions)
+  last_look = clock() -- Lua 5.4 goes over all of a deep stack for that.
 end
 
 -- Notes what a function of C is about to do, in bytes about.
