@@ -62,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so, with a bound on time."""
     async with asyncio.timeout(10):
         while not condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # Not 0: a loop that spins keeps the GIL from the threads.
 
 
 async def at_rest(pool: ThreadPool) -> None:
