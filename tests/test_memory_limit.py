@@ -130,19 +130,26 @@ async def test_the_least_limit_is_enough_for_small_tasks(lua: str) -> None:
 
 
 @pytest.mark.parametrize("lua", NAMES)
+@pytest.mark.parametrize("time_limit", [None, 20], ids=["memory", "memory and time"])
+@pytest.mark.parametrize("size", [10_000, 100_000, 1_000_000])
 @asyncio_only
-async def test_garbage_does_not_count(lua: str) -> None:
-    """Nor while much of the memory is in use, and the rest is much larger than any piece."""
+async def test_garbage_does_not_count(lua: str, time_limit: float | None, size: int) -> None:
+    """Nor while half of the memory is in use, and the rest has room for many a piece."""
     chunk = """
+        local in_use, size = ...
         local kept
-        while collectgarbage('count') * 1024 < ... do kept = {kept} end
-        for i = 1, 300 do local text = ('x'):rep(100000) .. i end
-        for i = 1, 300000 do local item = {i} end
+        while collectgarbage('count') * 1024 < in_use do kept = {kept} end
+        for i = 1, 300 do local text = ('x'):rep(size) .. i end
+        for i = 1, 100000 do local item = {i} end
         return true
     """
-    async with asyncio.timeout(30), limited(lua) as pool:
-        for share in 0, 0.3, 0.4:
-            assert await pool.submit(chunk, LIMIT * share)
+    limit = max(LIMIT, 16 * size)
+    async with (
+        asyncio.timeout(30),
+        limited(lua, memory_limit=limit, time_limit=time_limit) as pool,
+    ):
+        for share in 0, 0.3, 0.5:
+            assert await pool.submit(chunk, limit * share, size)
 
 
 @asyncio_only

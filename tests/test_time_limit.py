@@ -291,6 +291,22 @@ async def test_each_item_of_map_has_all_the_time(lua: str) -> None:
 
 
 @asyncio_only
+async def test_what_an_item_of_map_runs_before_it_pauses_counts(lua: str) -> None:
+    """Though items that are quick come before it in one go."""
+    burn = f"local start = os.clock() while os.clock() - start < {0.7 * LIMIT} do end "
+    chunk = f"if ... == 200 then {burn} coroutine.yield() {burn} end return ..."
+    results = []
+    async with limited(lua, time_limit=LIMIT) as pool:
+
+        async def consume() -> None:
+            async for result in pool.map(chunk, range(300)):
+                results.append(result)
+
+        await fails_in_time(consume())
+        assert results == list(range(200))
+
+
+@asyncio_only
 async def test_an_item_of_map_ends_it_in_its_place(lua: str) -> None:
     chunk = Chunk("if ... == 150 then while true do end end return ...", name="item")
     results = []

@@ -160,8 +160,10 @@ class Limiter:
 
     __slots__ = (
         "_collect_at",
+        "_current_step",
         "_in_batch",
         "_left",
+        "_left_of_last",
         "_limits",
         "_runtime",
         "_stage",
@@ -179,6 +181,8 @@ class Limiter:
         self._limits = limits
         self._runtime = runtime
         self._state = state
+        self._left_of_last = inf  # seconds, of the task that came last in a batch
+        self._current_step: Any = None
         self._stage: Any = None
         self._staged: Any = None
         self._step = 0  # the number that Lua has for the step that runs
@@ -206,14 +210,15 @@ class Limiter:
     def _new_deadline(self, now: float) -> float:
         return inf if self._limits.time is None else now + self._limits.time
 
-    def use(self, stage: Any, staged: Any) -> None:
-        """Take the functions of limits.lua that make a call in two steps."""
+    def use(self, stage: Any, staged: Any, current_step: Any) -> None:
+        """Take functions of limits.lua: those of a call in two steps, and the step's number."""
         self._stage = stage
         self._staged = staged
+        self._current_step = current_step
 
     def forget(self) -> None:
         """Let go of the runtime, which holds on to the limiter, too."""
-        self._runtime = self._stage = self._staged = None
+        self._runtime = self._stage = self._staged = self._current_step = None
 
     def limit(self, function: Any) -> Any:
         """Return what calls a function of dispatcher.lua that runs code of tasks."""
@@ -277,10 +282,29 @@ class Limiter:
             self._in_batch = True
             self.deadline = self._new_deadline(monotonic())
             try:
-                return function(*args)
+                result = function(*args)
+                # The last task may have stopped the batch by a pause. If the hook has not asked
+                # about it, it has used up next to nothing.
+                if self._limits.time is not None:
+                    now = monotonic()
+                    if self._current_step() != self._step:
+                        self.deadline = now + self._limits.time
+                    self._left_of_last = self.deadline - now
+                return result
             finally:
                 self._in_batch = False
                 self.deadline = inf
+
+        return limited
+
+    def limit_stopped(self, function: Any) -> Any:
+        """Return what calls the one that tells how the task has stopped that ended a batch."""
+
+        def limited() -> Any:
+            result = function()
+            if type(result) is tuple and result[0] in (outcomes.YIELDED, outcomes.CALLED):
+                self._left[result[1]] = self._left_of_last
+            return result
 
         return limited
 

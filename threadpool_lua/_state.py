@@ -236,7 +236,7 @@ class State:
                 options.limits.memory,
                 _OURS,
             )
-            limiter.use(limits[b"stage"], limits[b"staged"])
+            limiter.use(limits[b"stage"], limits[b"staged"], limits[b"current_step"])
         write, self._fetch_slice = load("writer.lua", wire, rules, depth, limits)
         encoding = load("encode.lua", write, wire[b"address"], options.as_text)
         coroutines = load("coroutines.lua", nesting[b"resume"], limits)
@@ -253,7 +253,7 @@ class State:
             batch,
             batch_on,
             self._batch_result,
-            self._batch_stopped,
+            batch_stopped,
             self._forget_batch,
             self._fetch,
             self._define,
@@ -300,6 +300,7 @@ class State:
             close_task = limiter.limit_resume(close_task)
             batch = limiter.limit_batch(batch)
             batch_on = limiter.limit_batch(batch_on)
+            batch_stopped = limiter.limit_stopped(batch_stopped)
             export = limiter.limit(export)
         self._step = step
         self._go_on = go_on
@@ -308,6 +309,7 @@ class State:
         self._close_task = close_task
         self._batch = batch
         self._batch_on = batch_on
+        self._batch_stopped = batch_stopped
         self._export = export
         self._seal: Any = None
         new_host = host[b"new_table"]

@@ -9,7 +9,7 @@ local type, xpcall = type, xpcall
 local caught, survived, is_fatal, raising = limits.caught, limits.survived, limits.is_fatal,
   limits.raising
 local spend, interpreted = limits.spend, limits.interpreted
-local coroutine = coroutine
+local coroutine, string, table = coroutine, string, table
 local byte, concat, getinfo = string.byte, table.concat, debug.getinfo
 
 local ESCAPE = 27 -- the first byte of bytecode
@@ -63,6 +63,23 @@ if limits.HAS_MEMORY_LIMIT then
     raising(why)
     error(why, assert_names_caller and 2 or 0)
   end
+end
+
+-- Functions of C whose strings may be garbage at once, for which nobody collects in time.
+if limits.HAS_MEMORY_LIMIT then
+  local function built(text, ...)
+    if type(text) == "string" then spend(#text) end
+    return text, ...
+  end
+
+  local function builder(f)
+    return function(...) return built(f(...)) end
+  end
+
+  for _, name in next, { "format", "gsub", "lower", "rep", "reverse", "upper" } do
+    string[name] = builder(string[name])
+  end
+  table.concat = builder(concat)
 end
 
 local create, close = coroutine.create, coroutine.close

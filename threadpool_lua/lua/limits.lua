@@ -41,8 +41,11 @@ local function is_no_memory(why)
 end
 
 local collect_at = HAS_MEMORY_LIMIT and MEMORY_LIMIT / 2
-local MOST_FRESH = HAS_MEMORY_LIMIT and MEMORY_LIMIT / 64 -- bytes that may be new between two looks
-local fresh = 0
+-- The bytes of strings that functions of C may build between two looks at the memory, and
+-- between two collections, as Lua 5.5 does not count them.
+local MOST_FRESH = HAS_MEMORY_LIMIT and MEMORY_LIMIT / 64
+local MOST_BUILT = HAS_MEMORY_LIMIT and MEMORY_LIMIT / 8
+local fresh, built = 0, 0
 
 -- What is raised. No code of a task gets to see it.
 local KILLED = {}
@@ -102,7 +105,8 @@ end
 -- the others not where a function of C builds a string.
 local function collect()
   local used = collectgarbage("count") * 1024
-  if used < collect_at then return end
+  if used < collect_at and built < MOST_BUILT then return end
+  built = 0
   collectgarbage()
   used = collectgarbage("count") * 1024
   -- While `init` runs there may be more in use than the limit.
@@ -132,7 +136,7 @@ local function spend(amount)
   if HAS_MEMORY_LIMIT then
     fresh = fresh + amount
     if fresh > MOST_FRESH then
-      fresh = 0
+      fresh, built = 0, built + fresh
       collect()
     end
   end
@@ -257,6 +261,10 @@ local function limited(resume)
   end
 end
 
+local function current_step()
+  return step
+end
+
 -- Why the task that has just been resumed was ended, or nil; and the chunk, line and
 -- traceback. `why` is the error that it has raised.
 local function reason_for(why)
@@ -305,5 +313,5 @@ return {
   caught = caught, survived = survived, is_fatal = is_fatal, raising = raising,
   why_over = HAS_HOOK and why_over, why_failed = why_failed,
   watch = watch, interpreted = interpreted, why_not_compiled = why_not_compiled,
-  stage = stage, staged = staged,
+  stage = stage, staged = staged, current_step = current_step,
 }
