@@ -439,3 +439,13 @@ def test_values_of_about_the_limit_pass_or_fail_and_harm_nothing(lua: str) -> No
     assert {*done.stderr.splitlines()} <= {
         'thread pool "edge": a Lua state is lost: it ran out of memory'
     }
+
+
+@asyncio_only
+async def test_items_of_map_that_there_is_no_memory_for(lua: str) -> None:
+    large = [str(number) * (LIMIT // 4) for number in range(8)]
+    async with asyncio.timeout(30), limited(lua) as pool:
+        with pytest.raises(LuaMemoryLimitError):
+            async for _ in pool.map("return 1", [1] * 50 + [large]):
+                pass
+        assert await pool.submit("return 1") == 1

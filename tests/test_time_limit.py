@@ -775,8 +775,8 @@ async def test_nothing_stays_nothing(lua: str) -> None:
         """
         free.function(lambda: (), name="nothing")
         expected = await free.submit(counts)
-        if lua != "lua51":  # Its pcall of ours returns a nil too many.
-            assert expected == [1, 2, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1]
+        in_pcall = 2 if lua == "lua51" else 1  # Its pcall is no place for a task to pause.
+        assert expected == [1, 2, 1, 1, 1, 1, 0, 0, 0, in_pcall, 0, in_pcall]
     for options in limits_of(lua):
         async with limited(lua, functions={"nothing": lambda: ()}, **options) as pool:
             yielded: list[tuple[object, ...]] = []

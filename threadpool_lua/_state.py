@@ -495,15 +495,16 @@ class State:
 
         Raises:
             MarshalError: an item cannot cross. No task has been run.
-            LuaError: the chunk does not compile.
+            LuaError: the chunk does not compile, or there is no memory for the items.
         """
         try:
-            slot = self._slot_of(chunk)
-            if self.limiter is not None:
-                self.limiter.count(len(items))
-            outcome = self._packed(self._batch, slot, (items,))
+            outcome = self._packed(self._batch, self._slot_of(chunk), (items,))
         except self._lupa_error as error:
             raise _foreign(error) from None
+        if self.limiter is not None:
+            self.limiter.count(len(items))
+            if outcome[0] == outcomes.LIMITED:
+                raise self._failure(outcome)
         return self._batch_results(outcome)
 
     def go_on_with_batch(self) -> tuple[list[Any], MarshalError | None, bool]:

@@ -110,11 +110,11 @@ end
 if is_puc_51 then
   local NO_YIELD = "attempt to yield across metamethod/C-call boundary"
 
-  local function explained(ok, why, ...)
-    if not ok and why == NO_YIELD then
-      why = why .. " (Lua 5.1 cannot pause a task inside pcall)"
+  local function explained(ok, ...)
+    if not ok and rawequal((...), NO_YIELD) then
+      return ok, NO_YIELD .. " (Lua 5.1 cannot pause a task inside pcall)"
     end
-    return ok, why, ...
+    return ok, ...
   end
 
   for _, name in next, { "pcall", "xpcall" } do

@@ -347,7 +347,11 @@ end
 
 local function batch(slot, packed, checked)
   local arguments, why = read(packed, checked)
-  if not arguments then return REFUSED_ARGUMENT, why end
+  if not arguments then
+    local reason = limits and limits.why_failed(why)
+    if reason then return LIMITED, reason, nil, nil, nil end
+    return REFUSED_ARGUMENT, why
+  end
   items, items_slot = arguments[1], slot
   item_number, item_count = 0, #items
   return batch_on()
