@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 import uvloop
 
 from threadpool_lua import ThreadPool
+from threadpool_lua._implementation import NAMES
+from threadpool_lua.testing import OpenPool
 
 from .helpers import Gate
 
@@ -20,6 +21,19 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--loop", choices=LOOPS, help="run async tests on this loop only")
+    parser.addoption("--lua", choices=NAMES, help="run tests of one Lua implementation on this one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    only = config.getoption("--lua")
+    if only is None:
+        return
+    kept, deselected = [], []
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        (kept if params.get("lua", only) == only else deselected).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=deselected)
 
 
 def pytest_asyncio_loop_factories(
@@ -37,9 +51,9 @@ def lua(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def pool(lua: str) -> AsyncIterator[ThreadPool]:
+async def pool(thread_pool: OpenPool, lua: str) -> AsyncIterator[ThreadPool]:
     """An open pool of two threads."""
-    async with ThreadPool("test", threads=2, lua=lua) as pool:
+    async with thread_pool("test", threads=2, lua=lua) as pool:
         yield pool
 
 
@@ -55,16 +69,6 @@ def gate(tmp_path: Path) -> Iterator[Callable[[], Gate]]:
     yield make
     for made in gates:
         made.open()
-
-
-@pytest.fixture(autouse=True)
-def no_thread_left_over() -> Iterator[None]:
-    """Fail a test after which a thread of a pool is still there."""
-    yield
-    left = [t for t in threading.enumerate() if t.name.startswith("threadpool_lua")]
-    for thread in left:
-        thread.join(timeout=5)
-    assert not [thread.name for thread in left if thread.is_alive()]
 
 
 def required(what: str) -> None:

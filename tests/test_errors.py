@@ -7,6 +7,7 @@ import gc
 import pickle
 import traceback
 import weakref
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,9 @@ from threadpool_lua import (
     InitError,
     LuaError,
     LuaSyntaxError,
+    NginxConfigError,
     PoolClosedError,
+    PoolNotFoundError,
     QueueFullError,
     ThreadPool,
     ThreadPoolError,
@@ -196,6 +199,17 @@ class TestInitError:
                 pass
             assert await pool.submit("return 1") == 1
 
+    async def test_several_run_in_turn_and_each_is_named(self, lua: str) -> None:
+        init = ["x = 'first'", Chunk("x = x .. ', second' error(x)", "second.lua")]
+        async with ThreadPool("db", threads=1, lua=lua, init=init) as pool:
+            with pytest.raises(InitError, match="second.lua:1: first, second"):
+                await pool.submit("return 1")
+
+    @pytest.mark.parametrize("init", [1, b"x = 1", ["x = 1", 2], {"x": 1}.items()])
+    def test_other_types_are_refused(self, init: Any) -> None:
+        with pytest.raises(TypeError, match="init must be str or Chunk, or a sequence of these"):
+            ThreadPool(init=init)
+
 
 def test_all_errors_have_one_base_and_survive_pickling() -> None:
     lua_error = LuaError("m", value=[1], chunk="c", line=2, traceback="stack traceback:\n\tx")
@@ -205,6 +219,8 @@ def test_all_errors_have_one_base_and_survive_pickling() -> None:
         QueueFullError("p", 5, 6),
         PoolClosedError("p"),
         InitError("p"),
+        PoolNotFoundError("p"),
+        NginxConfigError("wrong", "nginx.conf", 1),
     ):
         assert isinstance(error, ThreadPoolError)
         copy = pickle.loads(pickle.dumps(error))

@@ -453,3 +453,21 @@ async def test_fanout_sums_up_what_the_backends_answer() -> None:
     assert most
     assert 2 < int(most[1]) <= 1000
     assert re.fullmatch(r"threads: 2, Lua states: [12]", pool)
+
+
+async def test_openresty_module_signs_cookies_and_counts_logins() -> None:
+    """The module works as it is, from all states it counts in one dictionary, and it logs."""
+    code, out, err = await run("openresty_module.py")
+    assert code == 0
+    cookie, *rest = out.splitlines()
+    assert re.fullmatch(r"a cookie: YWRh\.\d+\.[\w+/]{27}=", cookie)
+    assert rest == [
+        "it belongs to ada",
+        "with another name in it: (None, 'forged')",
+        "after the logout: (None, 'logged out')",
+        "of 20 logins at once 5 got a cookie, 15 did not",
+        "counted: {'ada': 1, 'eve': 20}",
+    ]
+    line = r"WARNING openresty_module\.lua:\d+: eve has logged in (\d+) times within 60 s"
+    counts = [re.fullmatch(line, warning) for warning in err.splitlines()]
+    assert sorted(int(count[1]) for count in counts if count) == list(range(6, 21))

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from threadpool_lua import Chunk, LuaError, MarshalError, _implementation
+from threadpool_lua._ngx.worker import NgxWorker
 from threadpool_lua._state import State, StateOptions
 
 
 def new_state(name: str, package_path: bytes | None = None) -> State:
-    options = StateOptions(_implementation.load(name), package_path, None, init=None, as_text=True)
+    options = StateOptions(
+        _implementation.load(name), package_path, None, init=(), as_text=True, ngx=NgxWorker()
+    )
     return State(options)
 
 

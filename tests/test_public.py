@@ -61,6 +61,8 @@ def test_modules_import_downwards_only() -> None:
             "_host",
             "_implementation",
             "_map",
+            "_ngx.light_threads",
+            "_ngx.worker",
             "_pace",
             "_records",
             "_slow",
@@ -71,6 +73,9 @@ def test_modules_import_downwards_only() -> None:
             "_task",
             "_threads",
         },
+        "_pools": {"_exceptions", "_nginx_conf", "_ngx.shared", "_ngx.worker", "_pool"},
+        "_nginx_conf": {"_chunk", "_exceptions", "_ngx.shared"},
+        "testing": {"_chunk", "_pool", "_task"},
         "_pace": set(),
         "_threads": {"_state", "_task", "_exceptions"},
         "_coroutine": {"_task", "_state", "_host", "_exceptions"},
@@ -84,13 +89,16 @@ def test_modules_import_downwards_only() -> None:
             "_chunk",
             "_exceptions",
             "_limits",
+            "_ngx.semaphores",
             "_outcomes",
             "_function",
             "_host",
             "_implementation",
+            "_upcalls",
             "_values",
             "lua",
         },
+        "_upcalls": {"_limits"},
         "_host": set(),
         "_records": {"_exceptions", "_sampling"},
         "_sampling": {"_statistics", "_task"},
@@ -112,7 +120,8 @@ def test_modules_import_downwards_only() -> None:
         "_coroutine": {"_chunk", "_pool"},
         "_stream": {"_chunk", "_pool"},
         "_map": {"_chunk", "_pool"},
-        "_task": {"_chunk", "_pool"},
+        "_state": {"_ngx.worker"},
+        "_task": {"_chunk", "_ngx.context", "_pool"},
     }
     for module, allowed in below.items():
         found = imports(PACKAGE / f"{module}.py")
@@ -121,6 +130,16 @@ def test_modules_import_downwards_only() -> None:
         assert not any(name.split(".")[0] == "lupa" for name in found), module
         if module in ("_state", "_host", "_values", "_implementation", "_chunk", "_exceptions"):
             assert "asyncio" not in found, module
+
+
+def test_ngx_is_between_the_tasks_and_the_pool() -> None:
+    """Its modules know tasks and their states, and of the pool only the type."""
+    for path in (PACKAGE / "_ngx").glob("*.py"):
+        found = imports(path)
+        above = {name for name in found if name.startswith("..")}
+        assert above <= {".._exceptions", ".._host", ".._pool", ".._state", ".._task"}, path.name
+        if ".._pool" in found:
+            assert "from .._pool import" not in path.read_text().split("if TYPE_CHECKING:")[0]
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,31 @@ async def test_ordinary_code_works(lua: str) -> None:
 
 
 @pytest.mark.parametrize("lua", NAMES)
+async def test_of_ngx_there_is_what_leads_nowhere(lua: str) -> None:
+    chunk = """
+        local thread = ngx.thread.spawn(function() ngx.sleep(0) return ngx.md5_bin('x') end)
+        local ok, digest = ngx.thread.wait(thread)
+        local semaphore = require 'ngx.semaphore'.new(1)
+        assert(ok and #digest == 16 and semaphore:wait(0))
+        assert(ngx.decode_base64(ngx.encode_base64('x')) == 'x' and ngx.time() > 0)
+        assert(ngx.unescape_uri(ngx.escape_uri('a b')) == 'a b' and ngx.HTTP_OK == 200)
+        assert(require 'ngx' == ngx and ngx.get_phase() == 'timer')
+        ngx.md5 = nil
+        return ngx.re.match('the year 1815', '[0-9]+')[0]
+    """
+    async with sandbox(lua) as pool:
+        for _ in range(2):
+            assert await pool.submit(chunk) == "1815"
+        for name in "config", "log", "run_worker_thread", "shared", "socket", "worker":
+            with pytest.raises(LuaError, match=f"ngx.{name} is not available in a sandbox"):
+                await pool.submit(f"return ngx.{name}")
+        with pytest.raises(LuaError, match="not among those that this sandbox allows"):
+            await pool.submit("require 'resty.threadpool'")
+        with pytest.raises(LuaError, match="ngx.say is not available in a thread pool"):
+            await pool.submit("ngx.say('x')")
+
+
+@pytest.mark.parametrize("lua", NAMES)
 async def test_of_collectgarbage_there_is_the_count(lua: str) -> None:
     async with sandbox(lua) as pool:
         assert await pool.submit("return (collectgarbage('count'))") > 0

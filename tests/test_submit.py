@@ -179,7 +179,7 @@ class TestEnvironment:
             end
             look('_G', _G)
             look('globals', getfenv and getfenv(0) or {})
-            look('registry', debug.getregistry())
+            look('loaded', package.loaded)
             return table.concat(found, '\\n')
         """
         assert await pool.submit("return python, package.loaded.python") == (None, None)
@@ -333,7 +333,7 @@ class TestArguments:
             ({"states": 0}, "states must be at least 1, not 0"),
             ({"package_path": b"?.lua"}, "package_path must be str, not bytes"),
             ({"package_cpath": 1}, "package_cpath must be str, not int"),
-            ({"init": 1}, "init must be str or Chunk, not int"),
+            ({"init": 1}, "init must be str or Chunk, or a sequence of these"),
             ({"encoding": "latin-1"}, "encoding must be 'utf-8' or None, not 'latin-1'"),
         ],
     )

@@ -19,6 +19,7 @@ from threadpool_lua import (
     _implementation,
 )
 from threadpool_lua._limits import Limits
+from threadpool_lua._ngx.worker import NgxWorker
 from threadpool_lua._state import State, StateOptions
 
 from .helpers import Gate, at_rest, blocks_at, run_python, until
@@ -461,12 +462,20 @@ async def test_code_that_a_task_loads_is_limited(lua: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", _implementation.NAMES)
 def test_functions_of_another_state_are_limited(name: str) -> None:
     limits = Limits("test", time=LIMIT, memory=None, interruptible=False, tasks=None)
-    options = StateOptions(_implementation.load(name), None, None, init=None, as_text=True)
+    options = StateOptions(
+        _implementation.load(name), None, None, init=(), as_text=True, ngx=NgxWorker()
+    )
     home, away = (
         State(options),
         State(
             StateOptions(
-                _implementation.load(name), None, None, init=None, as_text=True, limits=limits
+                _implementation.load(name),
+                None,
+                None,
+                init=(),
+                as_text=True,
+                limits=limits,
+                ngx=NgxWorker(),
             )
         ),
     )

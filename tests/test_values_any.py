@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import strategies as st
 
 from threadpool_lua import MarshalError, ThreadPool
 
-from .helpers import same
+from .helpers import examples, same
 
 LARGEST = {"luajit21": 2**53, "lua54": 2**63 - 1}
 LEAST = {"luajit21": -(2**53), "lua54": -(2**63)}
@@ -68,24 +68,6 @@ def keys(lua: str) -> st.SearchStrategy[Any]:
 
 def containers(lua: str) -> Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]:
     return lambda inner: st.lists(inner) | st.dictionaries(keys(lua), inner)
-
-
-def examples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Draw examples: hypothesis itself does not know how to await."""
-    drawn: list[Any] = []
-
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    @given(strategy)
-    def draw(value: Any) -> None:
-        drawn.append(value)
-
-    draw()
-    return drawn
 
 
 async def test_it_comes_back_equal_and_of_the_same_type(lua: str) -> None:

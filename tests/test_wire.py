@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from threadpool_lua import LuaError, MarshalError, ThreadPool, _implementation, _values
+from threadpool_lua._ngx.worker import NgxWorker
 from threadpool_lua._state import State, StateOptions
 
 ROWS = """
@@ -157,7 +158,9 @@ class TestDamage:
     @pytest.fixture(params=["luajit21", "lua54", "lua51"])
     def state(self, request: pytest.FixtureRequest) -> Iterator[State]:
         implementation = _implementation.load(request.param)
-        state = State(StateOptions(implementation, None, None, init=None, as_text=True))
+        state = State(
+            StateOptions(implementation, None, None, init=(), as_text=True, ngx=NgxWorker())
+        )
         yield state
         state.close()
 

@@ -10,12 +10,17 @@ from ._exceptions import (
     LuaSyntaxError as LuaSyntaxError,
     LuaTimeLimitError as LuaTimeLimitError,
     MarshalError as MarshalError,
+    NginxConfigError as NginxConfigError,
     PoolClosedError as PoolClosedError,
+    PoolNotFoundError as PoolNotFoundError,
     QueueFullError as QueueFullError,
+    SharedDictFullError as SharedDictFullError,
     StateLostError as StateLostError,
     ThreadPoolError as ThreadPoolError,
 )
+from ._ngx.shared import SharedDict as SharedDict
 from ._pool import ThreadPool as ThreadPool
+from ._pools import ThreadPools as ThreadPools
 from ._statistics import Histogram as Histogram, PoolStatistics as PoolStatistics
 from ._stream import Stream as Stream
 
@@ -27,8 +32,10 @@ __all__ = [
     "Coroutine",
     "Histogram",
     "PoolStatistics",
+    "SharedDict",
     "Stream",
     "ThreadPool",
+    "ThreadPools",
     # errors
     "CoroutineError",
     "InitError",
@@ -37,8 +44,11 @@ __all__ = [
     "LuaSyntaxError",
     "LuaTimeLimitError",
     "MarshalError",
+    "NginxConfigError",
     "PoolClosedError",
+    "PoolNotFoundError",
     "QueueFullError",
+    "SharedDictFullError",
     "StateLostError",
     "ThreadPoolError",
 ]

@@ -11,6 +11,9 @@ ThreadPoolError
 ├── MarshalError             a value cannot cross between Python and Lua (also a TypeError)
 ├── CoroutineError           a coroutine that runs or has ended is resumed (also a RuntimeError)
 ├── QueueFullError           the pool's queue holds ``max_queue`` tasks
+├── PoolNotFoundError        there is no pool of that name (also a KeyError)
+├── NginxConfigError         there is an error in nginx's configuration (also a ValueError)
+├── SharedDictFullError      a shared dictionary has no room for a value (also a MemoryError)
 └── PoolClosedError          the pool is not open, or it closed before the task could run
 """
 
@@ -161,6 +164,58 @@ class QueueFullError(ThreadPoolError):
     def __str__(self) -> str:
         # nginx's own words (ngx_thread_task_post), so that its users find them.
         return f'thread pool "{self.name}" queue overflow: {self.waiting} tasks waiting'
+
+
+class PoolNotFoundError(ThreadPoolError, KeyError):
+    """
+    Raised when `ThreadPools` have no pool of a name.
+
+    Attributes:
+        name: the name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f'thread pool "{self.name}" not found'  # as nginx logs it, for `aio threads=`
+
+
+class NginxConfigError(ThreadPoolError, ValueError):
+    """
+    Raised for an error in nginx's configuration, in nginx's words.
+
+    Attributes:
+        message: what is wrong.
+        file: the file, or ``<text>`` where the configuration was not in a file.
+        line: the line, as nginx counts it: the one in which the directive ends.
+    """
+
+    def __init__(self, message: str, file: str, line: int) -> None:
+        super().__init__(message, file, line)
+        self.message = message
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.message} in {self.file}:{self.line}"
+
+
+class SharedDictFullError(ThreadPoolError, MemoryError):
+    """
+    Raised when a value does not fit into a shared dictionary.
+
+    Attributes:
+        name: the name of the dictionary.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f'no memory in lua_shared_dict zone "{self.name}"'  # as nginx logs it
 
 
 class PoolClosedError(ThreadPoolError):

@@ -20,6 +20,9 @@ class HostFunction:
     is_async: bool
     """Whether it runs on the loop while its Lua task is paused, or else on the pool thread."""
 
+    wants_task: bool = False
+    """Whether it is one of ours, whose first argument is the `Task` that calls it."""
+
 
 class HostFunctions(dict[bytes, HostFunction]):
     """

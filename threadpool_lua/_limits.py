@@ -162,6 +162,7 @@ class Limiter:
         "_collect_at",
         "_current_step",
         "_in_batch",
+        "_is_armed",
         "_left",
         "_left_of_last",
         "_limits",
@@ -186,8 +187,11 @@ class Limiter:
         self._stage: Any = None
         self._staged: Any = None
         self._step = 0  # the number that Lua has for the step that runs
+        self._is_armed = False  # whether the memory limit holds right now
         self._in_batch = False  # whether each step of those that run now has all the time
-        self._left: dict[int, float] = {}  # seconds, of the tasks that wait, by their places
+        # Seconds, of the tasks that wait, by their places. Those of a task and of its light threads
+        # are one and the same list, of one item.
+        self._left: dict[int, list[float]] = {}
         self._tasks_left = limits.tasks
         # LuaJIT and Lua 5.1 do not collect garbage when memory runs out: one task might leave so
         # much that the next would.
@@ -236,8 +240,6 @@ class Limiter:
         return limited
 
     def _limit_memory(self, function: Any) -> Any:
-        limit = self._limits.memory
-        set_limit = self._runtime.set_max_memory
         stage = self._stage
         run = self._staged(function)
         memory_used = self._runtime.get_memory_used
@@ -246,7 +248,8 @@ class Limiter:
             if memory_used() > self._collect_at:
                 self._collect()
             stage(*args)
-            set_limit(limit)
+            self._is_armed = True
+            self.restore_memory_limit()
             try:
                 return run()
             except MemoryError:
@@ -254,9 +257,20 @@ class Limiter:
                 self._lose()
                 raise self._limits.memory_error() from None
             finally:
-                set_limit(0)
+                self.lift_memory_limit()
+                self._is_armed = False
 
         return limited
+
+    def lift_memory_limit(self) -> None:
+        """Have no limit while lupa passes values: nothing would catch an error there."""
+        if self._is_armed:
+            self._runtime.set_max_memory(0)
+
+    def restore_memory_limit(self) -> None:
+        """Have the limit again."""
+        if self._is_armed:
+            self._runtime.set_max_memory(self._limits.memory)
 
     def limit_step(self, function: Any) -> Any:
         """Do that for one whose first argument is a slot, or less than 0: minus a place."""
@@ -273,6 +287,16 @@ class Limiter:
         """Do that for one whose first argument is a place."""
         function = self.limit(function)
         return lambda place, *args: self._time(function, place, place, *args)
+
+    def limit_close(self, function: Any) -> Any:
+        """Do that for the one that closes a coroutine, which has new time for it."""
+        function = self.limit_resume(function)
+
+        def limited(place: int) -> Any:
+            self._left.pop(place, None)
+            return function(place)
+
+        return limited
 
     def limit_batch(self, function: Any) -> Any:
         """Do that for one that runs many tasks."""
@@ -302,8 +326,8 @@ class Limiter:
 
         def limited() -> Any:
             result = function()
-            if type(result) is tuple and result[0] in (outcomes.YIELDED, outcomes.CALLED):
-                self._left[result[1]] = self._left_of_last
+            if type(result) is tuple and result[0] in outcomes.PAUSES:
+                self._left[result[1]] = [self._left_of_last]
             return result
 
         return limited
@@ -315,23 +339,29 @@ class Limiter:
             if self._tasks_left <= 0:
                 self._state.retire()
 
+    def share(self, place: int, other: int) -> None:
+        """Have what waits in a place use up the time of what waits in another."""
+        if other in self._left:
+            self._left[place] = self._left[other]
+
     def _time(self, function: Any, place: int, *args: object) -> Any:
         limit = self._limits.time
         if limit is None:
             return function(*args)
-        left = self._left.get(place, limit)
-        if left <= 0:
+        left = self._left.get(place) or [limit]
+        if left[0] <= 0:
             del self._left[place]
             raise self._limits.time_error()
-        self.deadline = deadline = monotonic() + left
+        self.deadline = deadline = monotonic() + left[0]
         try:
             result = function(*args)
         finally:
             self.deadline = inf
+            left[0] = deadline - monotonic()
         # One plain value was yielded, if it is not that of a first step: see dispatcher.lua.
         kind = result[0] if type(result) is tuple else outcomes.YIELDED if place else None
-        if kind in (outcomes.YIELDED, outcomes.CALLED):
-            self._left[result[1] if type(result) is tuple else place] = deadline - monotonic()
+        if kind in outcomes.PAUSES:
+            self._left[result[1] if type(result) is tuple else place] = left
         elif kind != outcomes.REFUSED_ARGUMENT:
             self._left.pop(place, None)
         return result

@@ -8,8 +8,9 @@ import os
 import warnings
 import weakref
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -28,6 +29,8 @@ from ._exceptions import (
 from ._host import HostFunctions
 from ._limits import Isolation, checked_limits
 from ._map import Batch, Map
+from ._ngx.light_threads import Begun
+from ._ngx.worker import NgxWorker
 from ._pace import Pace
 from ._records import Records
 from ._slow import SlowTasks
@@ -69,8 +72,8 @@ class ThreadPool:
         package_cpath: where ``require`` looks for C modules, in the same notation. ``None`` loads
             no C modules. In one process only one implementation can load C modules.
         init: a chunk, or Lua source, that is run once in each new Lua state, for instance to
-            preload modules or to connect to a database. The globals it sets are seen by all tasks
-            of that state.
+            preload modules or to connect to a database; or several, which are run in turn. The
+            globals that it sets are seen by all tasks of that state.
         states: how many Lua states there may be at most; by default as many as threads. Each
             running task has one to itself, so a pool with fewer states than threads starts only
             as many threads as it has states. A task that runs for long delays those that are
@@ -125,7 +128,7 @@ class ThreadPool:
         lua: str = "luajit21",
         package_path: str | None = None,
         package_cpath: str | None = None,
-        init: str | Chunk | None = None,
+        init: str | Chunk | Sequence[str | Chunk] | None = None,
         states: int | None = None,
         encoding: str | None = "utf-8",
         functions: Mapping[str, Callable[..., Any]] | None = None,
@@ -140,7 +143,8 @@ class ThreadPool:
     ) -> None:
         # The mutable state, all of it the loop's alone. These must be 30 attributes at most: those
         # of an object that has more are slower in CPython, and a task costs 2 % more.
-        self._refusal = "is not open"  # why the pool takes nothing
+        # Why the pool takes nothing. None means that it opens when it is used.
+        self._refusal: str | None = "is not open"
         self._closed = False
         # What ends the future of a task that pauses, when it is no longer waited for.
         self._end: Callable[[asyncio.Future[Any]], object] | None = None
@@ -168,8 +172,10 @@ class ThreadPool:
         for path, parameter in (package_path, "package_path"), (package_cpath, "package_cpath"):
             if path is not None:
                 _check(path, parameter, str)
-        if init is not None and not isinstance(init, str | Chunk):
-            raise TypeError(f"init must be str or Chunk, not {type(init).__name__}")
+        if init is None or isinstance(init, str | Chunk):
+            init = () if init is None else (init,)
+        if not isinstance(init, Sequence) or not all(isinstance(c, str | Chunk) for c in init):
+            raise TypeError("init must be str or Chunk, or a sequence of these")
         if states is not None:
             _check(states, "states", int, at_least=1)
         if encoding not in ("utf-8", None):
@@ -209,13 +215,15 @@ class ThreadPool:
             implementation=implementation,
             package_path=None if package_path is None else package_path.encode(),
             package_cpath=None if package_cpath is None else package_cpath.encode(),
-            init=Chunk(init, "init") if isinstance(init, str) else init,
+            init=tuple(Chunk(c, "init") if isinstance(c, str) else c for c in init),
             as_text=encoding is not None,
+            ngx=NgxWorker(),
             functions=weakref.ref(self._functions),
             isolation=isolation,
             limits=limits,
             modules=names if sandbox else None,
         )
+        self._ngx.pools[name] = self
         self._max_states = threads if states is None else states
         self._records = Records(stops_tasks=limits is not None and limits.have_hook)
         if slow_task is not None:
@@ -225,6 +233,15 @@ class ThreadPool:
     def name(self) -> str:
         """The pool's name."""
         return self._name
+
+    @property
+    def _ngx(self) -> NgxWorker:
+        return self._options.ngx
+
+    def _join(self, worker: NgxWorker) -> None:
+        """Have the tasks share what they have through ``ngx`` with those of other pools."""
+        self._options = replace(self._options, ngx=worker)
+        worker.pools[self._name] = self
 
     async def open(self) -> None:
         """
@@ -236,32 +253,63 @@ class ThreadPool:
         """
         if self._threads is not None:
             raise ThreadPoolError(f'thread pool "{self._name}" cannot be opened twice')
+        self._settle()
+        try:
+            await self._start().opened
+        except BaseException:
+            self._close()
+            raise
+        if self._closed:
+            raise PoolClosedError(self._name)
+        self._take_tasks()
+
+    def _open_when_used(self) -> None:
+        """Be open as far as anybody can tell, but start the threads when there is a task."""
+        self._settle()
+        self._refusal = None
+
+    def _open_for_use(self) -> None:
+        """Do what `open` does, without waiting: the first thread runs already."""
+        opened = self._start().opened
+        self._take_tasks()
+
+        def end_if_failed(_: asyncio.Future[None]) -> None:
+            error = opened.exception()
+            if error is not None:
+                self._close()
+                self._end_all_that_do_not_run(lambda future: future.set_exception(error))
+
+        opened.add_done_callback(end_if_failed)
+
+    def _settle(self) -> None:
+        """Belong to the running loop from now on."""
         self._loop = loop = asyncio.get_running_loop()
         self._callback_context = copy_context()
         self._create_future = loop.create_future
         if loop.get_debug():
             self._create_future = partial(_create_future_here, loop, self._name)
+
+    def _start(self) -> Threads:
+        """Begin to start the threads."""
         self._threads = threads = Threads(
-            self._name, self._thread_count, self._max_states, self._options, loop
+            self._name, self._thread_count, self._max_states, self._options, self._loop
         )
+        self._refusal = "is not open"
         self._pace = Pace(threads)
         self._ready = threads.ready
         self._idle = threads.idle
         self._wake = threads.wake
         _open_pools.add(self)
         if self._slow_tasks is not None:
-            self._slow_tasks.start(threads, loop)
-        try:
-            threads.start()
-            await threads.opened
-        except BaseException:
-            self._close()
-            raise
-        if self._closed:
-            raise PoolClosedError(self._name)
+            self._slow_tasks.start(threads, self._loop)
+        threads.start()
+        return threads
+
+    def _take_tasks(self) -> None:
         limits = self._options.limits
         if limits is not None and limits.time is not None:
-            self._supervisor = Supervisor(self, threads, loop, limits.time)
+            assert self._threads is not None
+            self._supervisor = Supervisor(self, self._threads, self._loop, limits.time)
         self._limit = self._thread_count + self._max_queue
         self._closer_look = 0
         _logger.info('thread pool "%s" is open, with %d threads', self._name, self._thread_count)
@@ -284,18 +332,12 @@ class ThreadPool:
             TypeError: `timeout` is no number.
             ValueError: it is negative.
         """
-        if timeout is not None:
-            _check_seconds(timeout, "timeout")
-            if not timeout >= 0:
-                raise ValueError(f"timeout must not be negative, not {timeout!r}")
+        check_timeout(timeout)
         threads = self._threads
         if threads is None or self not in _open_pools:
             self._close()
             return
-        if self._serves(asyncio.current_task()):
-            raise RuntimeError(
-                f'thread pool "{self._name}" cannot be closed by what one of its tasks waits for'
-            )
+        self._check_not_served(asyncio.current_task())
         self._close()
         if timeout is not None:
             await asyncio.wait([threads.exited], timeout=timeout)
@@ -331,6 +373,7 @@ class ThreadPool:
             self._supervisor.stop()
         if self._slow_tasks is not None:
             self._slow_tasks.stop()
+        self._ngx.leave(self._name)
         if self in _open_pools:
             _open_pools.discard(self)
             _logger.info('thread pool "%s" is closed', self._name)
@@ -653,9 +696,10 @@ class ThreadPool:
             )
         return f"<ThreadPool {self._name!r} threads={self._thread_count} {state}>"
 
-    def __del__(self) -> None:
+    # At exit the module `warnings` may be gone before the pool.
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         if self._limit != _TAKES_NOTHING:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            _warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         if self._threads is not None:
             self._threads.stop()
 
@@ -744,8 +788,7 @@ class ThreadPool:
 
     def _is_full(self) -> bool:
         """Return whether the queue has no room, once it is rid of cancelled tasks; may raise."""
-        if self._limit == _TAKES_NOTHING:
-            raise PoolClosedError(self._name, self._refusal)
+        self._check_open()
         if self._in_flight >= self._limit:
             # A cancelled task leaves the queue when a thread comes to it; here it is in the way.
             # Looking at the whole queue is paid for by the refusals in between.
@@ -791,7 +834,9 @@ class ThreadPool:
 
     def _check_open(self) -> None:
         if self._limit == _TAKES_NOTHING:
-            raise PoolClosedError(self._name, self._refusal)
+            if self._refusal is not None:
+                raise PoolClosedError(self._name, self._refusal)
+            self._open_for_use()
 
     def _check_room(self) -> None:
         """Raise what `submit` does if the pool takes no new task."""
@@ -811,6 +856,17 @@ class ThreadPool:
         self._ready.append((future, VISIT, visit, self))
         if self._idle:
             self._wake()
+
+    def _put_from_task(self, future: asyncio.Future[Any], task: Task) -> bool:
+        """Do that for what a task has begun, even while the pool closes, if there is room."""
+        if self._limit != _TAKES_NOTHING or self._refusal is None:
+            is_full = self._is_full()
+        else:
+            is_full = self._in_flight >= self._thread_count + self._max_queue
+        if is_full or self._threads is None or self._threads.is_stopping or self._end is not None:
+            return False
+        self._put(future, task)
+        return True
 
     def _put_by_thread(self, future: asyncio.Future[Any], visit: Visit) -> None:
         """Do that on a thread, which goes on to take it; the loop counts it when it hears of it."""
@@ -859,18 +915,25 @@ class ThreadPool:
             if task.state is state:
                 task.fail(StateLostError(self._name, state.lost))
 
-    def _serves(self, caller: asyncio.Task[Any] | None) -> bool:
-        """Tell whether a task of the pool waits for what runs in an asyncio task."""
-        return caller is not None and any(task.is_served_by(caller) for task in self._paused)
+    def _check_not_served(self, caller: asyncio.Task[Any] | None) -> None:
+        """Refuse to be closed by an asyncio task that a task of the pool waits for."""
+        if caller is not None and any(task.is_served_by(caller) for task in self._paused):
+            raise RuntimeError(
+                f'thread pool "{self._name}" cannot be closed by what one of its tasks waits for'
+            )
 
     def _close(self) -> None:
         """Take no more tasks, and let the threads leave once there is nothing more to do."""
         self._limit = self._closer_look = _TAKES_NOTHING
+        if self._refusal is None:
+            self._refusal = "is closed"
         if self._threads is None:
             return
         if not self._closed:
             self._closed = True
             self._refusal = "is closed"
+            if len(self._ngx.pools) == 1:
+                self._ngx.exiting = True
         self._stop_if_done()
         while self._waiters:
             waiter = self._waiters.popleft()
@@ -879,8 +942,19 @@ class ThreadPool:
 
     def _stop_if_done(self) -> None:
         """Let the threads leave, if the pool is closed and nothing is left to do."""
-        if self._closed and not self._in_flight and not self._paused and self._threads is not None:
-            self._threads.stop()
+        if self._closed and self._is_done():
+            # While all pools close, the tasks of one may yet use another.
+            pools = list(self._ngx.pools.values()) if self._ngx.exiting else [self]
+            if all(pool._is_done() for pool in pools):
+                for pool in pools:
+                    if pool._threads is not None:
+                        pool._threads.stop()
+
+    def _is_done(self) -> bool:
+        """Tell whether nothing is left to do, and nothing will come from elsewhere."""
+        if self._threads is None or self._threads.is_stopping:
+            return True
+        return self._closed and not self._in_flight and not self._paused
 
     def _set_too_late(self, future: asyncio.Future[Any]) -> None:
         future.set_exception(PoolClosedError(self._name, "was closed before the task had ended"))
@@ -917,11 +991,14 @@ class ThreadPool:
             running = {task[0] for task in entered} - closing - waiting - completed
             for future in running:
                 _end_if_not_done(future, end)
-            if len((waiting | completed | closing | running) - {None}) >= self._in_flight:
+            known = len((waiting | completed | closing | running) - {None})
+            begun = sum(type(what) is Begun for what, *_ in list(threads.done))
+            if known >= self._in_flight + begun:
                 break
             # A thread has taken a task and not yet come to note it: it needs the GIL for that.
             await asyncio.sleep(0)
         threads.stop()
+        self._stop_if_done()
         # Coroutines are closed in a moment, unless a to-be-closed variable takes its time.
         await asyncio.wait([threads.exited], timeout=0 if running else _GRACE)
         self._gave_up = not threads.exited.done()
@@ -975,6 +1052,14 @@ def _end_if_not_done(
 ) -> None:
     if future is not None and not future.done():
         end(future)
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise what `ThreadPool.aclose` does for an argument that it cannot take."""
+    if timeout is not None:
+        _check_seconds(timeout, "timeout")
+        if not timeout >= 0:  # type: ignore[operator]
+            raise ValueError(f"timeout must not be negative, not {timeout!r}")
 
 
 def _check_seconds(value: object, parameter: str) -> None:

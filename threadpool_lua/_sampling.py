@@ -20,9 +20,8 @@ from ._statistics import Histogram
 from ._task import VOID, Completion
 
 if TYPE_CHECKING:
-    from ._chunk import Chunk
     from ._map import Batch
-    from ._state import State
+    from ._state import Code, State
     from ._task import Task
 
 
@@ -59,7 +58,7 @@ class MeasuredVisit:
         return self._visit.state
 
     @property
-    def chunk(self) -> Chunk | str:
+    def chunk(self) -> Code:
         """What the task runs."""
         return self._visit.chunk
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import sleep
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from . import _outcomes as outcomes, _values as values
 from ._chunk import Chunk
@@ -19,7 +19,12 @@ from ._function import Function
 from ._host import HostFunction, HostFunctions
 from ._implementation import Implementation
 from ._limits import Isolation, Limiter, Limits
+from ._ngx.semaphores import Waiters
+from ._upcalls import upcall
 from .lua import source
+
+if TYPE_CHECKING:
+    from ._ngx.worker import NgxWorker
 
 # The outcome that the fast path looks for.
 _PACKED: Final = outcomes.PACKED
@@ -28,9 +33,11 @@ _logger = logging.getLogger("threadpool_lua")
 
 _MAX_ARGUMENTS = 7000  # that all implementations take; as in dispatcher.lua
 _CHUNKS_KEPT = 1000  # compiled chunks in one state; a guess at what a service has in use
-_OURS = b"^threadpool_lua/[%w_]+%.lua"  # how the names of our own chunks begin, as a Lua pattern
+_OURS = b"^threadpool_lua/[%w_/]+%.lua"  # how the names of our own chunks begin, as a Lua pattern
 
 _bytecode: dict[tuple[str, str], bytes] = {}  # of our own Lua files, by implementation and file
+
+Code: TypeAlias = "Chunk | Function | Native | str"
 
 CALL: Final = Chunk(source("call.lua"), "threadpool_lua/call.lua")
 """Calls a function of a module: the arguments are both names and the function's own arguments."""
@@ -40,6 +47,13 @@ def _no_functions() -> HostFunctions:
     return HostFunctions()
 
 
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A function of ours in Lua that is run as a chunk is; ``lua/ngx.lua`` has it by its name."""
+
+    name: str
+
+
 @dataclass(frozen=True)
 class StateOptions:
     """What all the states of a pool have in common."""
@@ -47,9 +61,14 @@ class StateOptions:
     implementation: Implementation
     package_path: bytes | None
     package_cpath: bytes | None
-    init: Chunk | None
+    init: tuple[Chunk, ...]
+    """What runs first of all, one after the other."""
+
     as_text: bool
     """Whether Lua strings become ``str`` (UTF-8), or else ``bytes``."""
+
+    ngx: NgxWorker
+    """What tasks have in common through ``ngx``."""
 
     functions: Callable[[], HostFunctions | None] = _no_functions
     """A weak reference to the host functions. More may come while the pool is open."""
@@ -116,6 +135,7 @@ class State:
         "_compile",
         "_define",
         "_defined",
+        "_enlist",
         "_export",
         "_fetch",
         "_fetch_slice",
@@ -129,6 +149,7 @@ class State:
         "_lupa_error",
         "_max_integer",
         "_min_integer",
+        "_requests",
         "_seal",
         "_slots",
         "_step",
@@ -138,11 +159,13 @@ class State:
         "coroutines",
         "entered_by",
         "is_closed",
+        "is_in_spawn",
         "is_retired",
         "lacks_functions",
         "limiter",
         "lock",
         "lost",
+        "waiters",
         "yielded",
     )
 
@@ -165,11 +188,17 @@ class State:
         self.is_retired = False
         """Whether it takes no more tasks, and is closed when none waits here any more."""
 
+        self.is_in_spawn = False
+        """Whether a light thread runs here that is about to pause for the first time."""
+
         self.lost: str | None = None
         """Why the tasks that wait here cannot go on, if they cannot."""
 
         self.is_closed = False
         """Whether nobody will enter the state any more."""
+
+        self.waiters = Waiters()
+        """Those who wait for a semaphore that belongs to it."""
 
         self.yielded: object = None
         """The value that was yielded, when `resume` has returned `YIELDED`."""
@@ -179,6 +208,7 @@ class State:
             encoding=None,
             register_eval=False,
             register_builtins=False,
+            unpack_returned_tuples=True,  # of upcalls
             attribute_filter=_no_attribute,
             # With 0 lupa counts the memory, but sets no limit yet: see Limiter.
             max_memory=None if options.limits is None or options.limits.memory is None else 0,
@@ -190,17 +220,18 @@ class State:
             self.limiter = Limiter(options.limits, runtime, self)
         self._load(runtime, options)
         self._functions = options.functions
+        self._requests = options.ngx.requests
         self._defined: set[bytes] = set()
         self._implementation = options.implementation.name
         self._lupa_error = options.implementation.module.LuaError
-        self._slots: dict[Chunk | Function | str, int] = {}
+        self._slots: dict[Code, int] = {}
         self._integers = options.implementation.integers
         self._min_integer = self._integers[0]
         self._max_integer = self._integers[-1]
         self._as_text = options.as_text
         self.define_functions()
-        if options.init is not None:
-            failure = self._init(options.init.source, options.init.chunkname)
+        for chunk in options.init:
+            failure = self._init(chunk.source, chunk.chunkname)
             if failure is not None:
                 raise self._failure(failure)
         if self._seal is not None:
@@ -261,6 +292,7 @@ class State:
             self._import,
             self._init,
             self._close,
+            places,
         ) = load(
             "dispatcher.lua",
             read,
@@ -282,7 +314,6 @@ class State:
             rules,
             host,
             nesting,
-            limits is not None,
             options.package_path,
             options.package_cpath,
         )
@@ -297,7 +328,7 @@ class State:
             step_packed = limiter.limit_step(step_packed)
             go_on = limiter.limit_resume(go_on)
             throw = limiter.limit_resume(throw)
-            close_task = limiter.limit_resume(close_task)
+            close_task = limiter.limit_close(close_task)
             batch = limiter.limit_batch(batch)
             batch_on = limiter.limit_batch(batch_on)
             batch_stopped = limiter.limit_stopped(batch_stopped)
@@ -313,11 +344,29 @@ class State:
         self._export = export
         self._seal: Any = None
         new_host = host[b"new_table"]
+        self._enlist, new_ngx, ngx_modules = load(
+            "ngx.lua",
+            rules,
+            coroutines,
+            host,
+            environments,
+            functions,
+            places,
+            limits,
+            upcall(
+                {**options.ngx.upcalls, **self.waiters.upcalls(), **_code(name)},
+                limiter,
+            ),
+            limiter.restore_memory_limit if limits is not None and limiter is not None else None,
+            in_sandbox,
+        )
         if options.modules is not None:
             modules = "\n".join(options.modules).encode()
-            self._seal = load("sandbox.lua", environments, new_host, modules, load_text)
+            self._seal = load(
+                "sandbox.lua", environments, new_host, new_ngx, ngx_modules, modules, load_text
+            )
         elif own_globals:
-            self._seal = load("globals.lua", environments, new_host)
+            self._seal = load("globals.lua", environments, new_host, new_ngx)
 
     def retire(self) -> None:
         """Have no more tasks begin here; those that wait here go on, unless the state is lost."""
@@ -339,7 +388,7 @@ class State:
             self._define(name)
             self._defined.add(name)
 
-    def run(self, chunk: Chunk | Function | str, args: tuple[object, ...]) -> object:
+    def run(self, chunk: Code, args: tuple[object, ...]) -> object:
         """
         Start a task, and return its result or, if it pauses, a `Pause`.
 
@@ -483,7 +532,7 @@ class State:
             _logger.warning("a to-be-closed variable of an ended task failed: %s", _show(failure))
 
     def run_batch(
-        self, chunk: Chunk | Function | str, items: Sequence[object]
+        self, chunk: Code, items: Sequence[object]
     ) -> tuple[list[Any], MarshalError | None, bool]:
         """
         Run a task for each of the items, one after the other, until one does not finish.
@@ -534,7 +583,7 @@ class State:
             raise _foreign(error) from None
         if result[0] in (outcomes.FAILED, outcomes.LIMITED):
             raise self._failure(result)
-        (description,) = self._received("result", *result)
+        (description,) = self._received("result", self._as_text, *result)
         return Function(self._implementation, values.pack((description,)))
 
     def close(self) -> None:
@@ -633,16 +682,16 @@ class State:
             raise MarshalError(f"{len(args) + first - 1} {what}s: {_show(result[1])}")
         return result
 
-    def _slot_of(self, chunk: Chunk | Function | str) -> int:
+    def _slot_of(self, chunk: Code) -> int:
         try:
             return self._slots[chunk]
         except (KeyError, TypeError):
             pass
         return self._slot(chunk)
 
-    def _slot(self, chunk: Chunk | Function | str) -> int:
+    def _slot(self, chunk: Code) -> int:
         """Compile a chunk that this state has not, or no longer, compiled."""
-        if isinstance(chunk, Chunk | Function):
+        if isinstance(chunk, Chunk | Function | Native):
             code = chunk
         elif isinstance(chunk, str):
             code = Chunk(chunk)
@@ -659,6 +708,8 @@ class State:
                     f"cannot pass a function of {code.implementation} to {self._implementation}"
                 )
             self._import(slot, code.packed)
+        elif isinstance(code, Native):
+            self._enlist(slot, code.name.encode())
         else:
             failure = self._compile(slot, code.source, code.chunkname)
             if failure is not None:
@@ -672,14 +723,18 @@ class State:
         """Return or raise how a step ended that did not end with nothing or a plain value."""
         kind = result[0]
         if kind == outcomes.YIELDED:
-            return self._pause(None, "yielded value", result[1], *result[2:])
+            return self._pause(None, "yielded value", self._as_text, result[1], *result[2:])
         if kind == outcomes.CALLED:
             functions = self._functions()
             assert functions is not None  # The task that runs keeps its pool alive.
-            return self._pause(functions[result[2]], "argument", result[1], *result[3:])
+            function = functions[result[2]]
+            return self._pause(function, "argument", self._as_text, result[1], *result[3:])
+        if kind == outcomes.REQUESTED:
+            function = self._requests[result[2]]
+            return self._pause(function, "argument", False, result[1], *result[3:])
         if kind in (outcomes.FAILED, outcomes.UNCOMPILED, outcomes.LIMITED):
             raise self._failure(result)
-        results = self._received("result", *result)
+        results = self._received("result", self._as_text, *result)
         return results[0] if len(results) == 1 else tuple(results) or None
 
     def _ended_or_paused(self, place: int, result: Any) -> object:
@@ -691,10 +746,12 @@ class State:
             result = outcomes.YIELDED, place, outcomes.PLAIN, result
         return self._outcome(result)
 
-    def _pause(self, function: HostFunction | None, what: str, place: int, *received: Any) -> Pause:
+    def _pause(
+        self, function: HostFunction | None, what: str, as_text: bool, place: int, *received: Any
+    ) -> Pause:
         self.coroutines += 1
         try:
-            return Pause(place, function, self._received(what, *received))
+            return Pause(place, function, self._received(what, as_text, *received))
         except MarshalError as error:
             return Pause(place, function, (), error.with_traceback(None))
         except BaseException:
@@ -702,7 +759,7 @@ class State:
             raise
 
     def _received(
-        self, what: str, kind: int, value: Any = None, length: Any = None
+        self, what: str, as_text: bool, kind: int, value: Any = None, length: Any = None
     ) -> Sequence[Any]:
         """
         Return the values that encode.lua passes.
@@ -713,29 +770,29 @@ class State:
         if kind == outcomes.NOTHING:
             return ()
         if kind == outcomes.PLAIN:
-            return [values.text(value, what) if self._as_text and type(value) is bytes else value]
+            return [values.text(value, what) if as_text and type(value) is bytes else value]
         if kind == _PACKED:
             return values.unpack(value, what)
         if kind == outcomes.SLICED:
             return self._sliced()
         if kind == outcomes.LARGE:
-            return [self._large(what, value, length)]
+            return [self._large(what, value, length, as_text)]
         if type(value) is int:
             assert self.limiter is not None
             raise self.limiter.error(value, None, None, "")
         raise MarshalError(_show(value))
 
-    def _large(self, what: str, address: int, length: int) -> str | bytes:
+    def _large(self, what: str, address: int, length: int, as_text: bool) -> str | bytes:
         """Read a large string."""
         with _one_large_result_at_a_time:
-            if address and self._as_text:
+            if address and as_text:
                 try:
                     return values.text_at(address, length, what)
                 finally:
                     self._fetch(True)
             string: bytes = self._fetch()
             sleep(0)  # Lets go of the GIL for once: the loop may have waited long enough.
-            return values.text(string, what) if self._as_text else string
+            return values.text(string, what) if as_text else string
 
     def _batch_results(
         self, outcome: tuple[Any, ...]
@@ -743,13 +800,13 @@ class State:
         _, count, stopped, *received = outcome
         results: list[Any]
         try:
-            results, several = self._received("result", *received)
+            results, several = self._received("result", self._as_text, *received)
         except MarshalError:
             # It is of one of them. Those before are good.
             results = []
             for number in range(1, count + 1):
                 try:
-                    one = self._received("result", *self._batch_result(number))
+                    one = self._received("result", self._as_text, *self._batch_result(number))
                 except MarshalError as error:
                     return results, error, False
                 results.append(one[0] if len(one) == 1 else tuple(one) or None)
@@ -806,6 +863,19 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _code(implementation: str) -> dict[bytes, Callable[..., Any]]:
+    """Return the upcalls by which ``lua/ngx.lua`` gets at our Lua files, and keeps bytecode."""
+
+    def code(file: bytes) -> bytes:
+        name = file.decode()
+        return _bytecode.get((implementation, name)) or source(name)
+
+    def keep_code(file: bytes, bytecode: bytes) -> None:
+        _bytecode[implementation, file.decode()] = bytecode
+
+    return {b"code": code, b"keep_code": keep_code}
 
 
 def _no_attribute(obj: object, name: object, is_setting: bool) -> object:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ._exceptions import CoroutineError, MarshalError, PoolClosedError
 from ._host import as_result
 from ._state import Pause, State
-from ._task import PAUSED, Completion, Task
+from ._task import PAUSED, Completion, Ended, Task
 
 if TYPE_CHECKING:
     from ._chunk import Chunk
@@ -53,6 +53,8 @@ class StreamedTask(Task):
         completion = super().run(state)
         _, pause, error = completion
         if error is PAUSED:
+            if type(pause) is Ended:
+                return completion
             if type(pause) is Pause:
                 if pause.function is not None or pause.refusal is not None:
                     return completion
@@ -103,7 +105,7 @@ class StreamedTask(Task):
     @property
     def waits_to_go_on(self) -> bool:
         """Whether it has yielded, and waits to be resumed."""
-        return self._with_loop and self._awaited is None
+        return self._with_loop and self.phase == "yielded"
 
     async def arrival(self) -> None:
         """Wait until there is a row, or until the task has ended."""

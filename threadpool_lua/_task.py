@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, Type
 
 from ._exceptions import LuaError, MarshalError, StateLostError
 from ._host import HostFunction, as_values
-from ._state import YIELDED, Pause, State
+from ._state import YIELDED, Code, Pause, State
 
 if TYPE_CHECKING:
-    from ._chunk import Chunk
+    from ._ngx.context import TaskContext
     from ._pool import ThreadPool
 
 # What a thread tells the loop: a task's future with its result, or with its error. Or, where
@@ -75,6 +75,16 @@ class Visit(Protocol):
         """Do it, on a thread that has entered that state, and return what to tell the loop."""
 
 
+class Ended:
+    """What a task has come to that the loop has to clean up after: see `TaskContext`."""
+
+    __slots__ = ("error", "result")
+
+    def __init__(self, result: object, error: BaseException | None) -> None:
+        self.result = result
+        self.error = error
+
+
 class Task:
     """
     A task that can pause.
@@ -102,6 +112,7 @@ class Task:
         "_with_loop",
         "chunk",
         "future",
+        "ngx",
         "phase",
         "pool",
         "state",
@@ -111,7 +122,7 @@ class Task:
         self,
         pool: ThreadPool,
         future: asyncio.Future[Any],
-        chunk: Chunk | str,
+        chunk: Code,
         args: tuple[object, ...],
         context: Context | None,
         on_yield: Callable[..., object] | None = None,
@@ -124,6 +135,9 @@ class Task:
 
         self.phase: Literal["created", "queued", "running", "yielded", "destroyed"] = "queued"
         """What it is doing, as far as a `SteppedTask` has to know."""
+
+        self.ngx: TaskContext | None = None
+        """What it has of ``ngx`` that must be let go of when it ends, if it has anything."""
 
         self._place = 0  # the number of its coroutine there, while that waits
         self._function: HostFunction | None = None  # which that waits for, if it has not yielded
@@ -139,10 +153,9 @@ class Task:
 
     def run(self, state: State) -> Completion:
         """Start or resume the task."""
-        future = self.future
-        if future.done():
+        if self.future.done():
             self.close(state)
-            return future, None, VOID
+            return self._completion(None, VOID)
         self.phase = "running"
         if state.lacks_functions:
             state.define_functions()
@@ -159,7 +172,7 @@ class Task:
                 outcome = self._step(state)
         except BaseException as error:
             self.close(state)
-            return future, None, self._own(error)
+            return self._completion(None, self._own(error))
         return self.follow(state, outcome)
 
     def follow(self, state: State, outcome: object) -> Completion:
@@ -180,16 +193,24 @@ class Task:
                     outcome = self._throw(state, _named(function, outcome.refusal))
                 elif function is None or function.is_async:
                     return self, outcome, PAUSED
-                elif self.future.done():  # It was cancelled: no more of Python's is to happen.
+                elif self.future.done() and not function.wants_task:
+                    # It was cancelled: no more of the user's Python code is to run. But what is
+                    # ours must hear of a light thread, to end it.
                     self.close(state)
-                    return self.future, None, VOID
+                    return self._completion(None, VOID)
                 else:
                     outcome = self._call(state, function, outcome)
         except BaseException as error:
             self.close(state)
-            return self.future, None, self._own(error)
+            return self._completion(None, self._own(error))
         self._place = 0
-        return self.future, outcome, None
+        return self._completion(outcome, None)
+
+    def _completion(self, result: object, error: BaseException | None) -> Completion:
+        """Return what tells the loop how the task has ended."""
+        if self.ngx is None:
+            return self.future, result, error
+        return self, Ended(result, error), PAUSED
 
     def _own(self, error: BaseException) -> BaseException:
         """Return the error by which the task ends: if Lua let it through, Python's exception."""
@@ -226,11 +247,12 @@ class Task:
     def _call(self, state: State, function: HostFunction, pause: Pause) -> object:
         """Call a plain function, and resume the task."""
         raised = None
+        args = (self, *pause.values) if function.wants_task else pause.values
         try:
             if self._context is None:
-                result = function.function(*pause.values)
+                result = function.function(*args)
             else:
-                result = self._context.run(function.function, *pause.values)
+                result = self._context.run(function.function, *args)
         except Exception as error:
             raised = _without_us(error)
         if raised is not None:  # Out of `except`, so that it is no context of errors to come.
@@ -265,6 +287,10 @@ class Task:
             pause: its pause, or just the one value that it has yielded.
         """
         self._with_loop = True
+        if type(pause) is Ended:
+            assert self.ngx is not None
+            self.ngx.task_ended(pause)
+            return
         future = self.future
         if self.pool._end is not None and not future.done():
             self.pool._end(future)
@@ -278,7 +304,37 @@ class Task:
             self._yielded(tuple(pause.values))
         else:
             function = pause.function
-            self._run_python(function.task_name, function.function, pause.values)
+            args = (self, *pause.values) if function.wants_task else pause.values
+            self._run_python(function.task_name, function.function, args)
+
+    def end_by(self, ended: Ended) -> None:
+        """Tell what it has come to, when all is cleaned up; on the loop, which has it."""
+        self._with_loop = False
+        self.pool._paused.pop(self, None)
+        if ended.error is None and not self.future.done():
+            self.future.set_result(ended.result)
+            self.pool._records.completed += 1
+        else:
+            self.pool._end_otherwise(self.future, ended.error)
+        self.pool._stop_if_done()
+
+    def fail_wherever_it_is(self, error: BaseException) -> None:
+        """End it by an error, whoever has it; on the loop."""
+        if self._with_loop:
+            self.fail(error)
+        elif not self.future.done():
+            self.future.set_exception(_settable(error))
+
+    def watch_future(self) -> None:
+        """Hear of it when the future is cancelled, while the loop has the task."""
+        if self._watched is not self.future:
+            self._watched = self.future
+            self.future.add_done_callback(self, context=self.pool._callback_context)
+
+    @property
+    def root(self) -> Task:
+        """The task itself, or of a light thread the one that it belongs to."""
+        return self
 
     def cancel(self) -> None:
         """End the task, whoever has it."""
@@ -306,6 +362,8 @@ class Task:
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             self._cancel_call(awaited)
+        if self.ngx is not None:
+            self.ngx.close()
         self.pool._paused.pop(self, None)
         self.pool._visit(Close(self), closed)
         self.pool._stop_if_done()
@@ -364,9 +422,7 @@ class Task:
         # Neither a bound method nor a copy of the context for each: a hundred thousand may wait.
         # And not the task's own context, which a thread may enter while the callback is in it.
         awaited.add_done_callback(self, context=self.pool._callback_context)
-        if self._watched is not self.future:
-            self._watched = self.future
-            self.future.add_done_callback(self, context=self.pool._callback_context)
+        self.watch_future()
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
         """Hear that what is awaited for the task is done, or that its own future is."""
@@ -451,7 +507,7 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
 
 
 def _named(function: HostFunction, error: MarshalError) -> MarshalError:
-    return MarshalError(f"host.{function.name}: {error}")
+    return MarshalError(f"{function.task_name}: {error}")
 
 
 # The attributes of an exception are set as C code does it: a class may refuse it otherwise, as a

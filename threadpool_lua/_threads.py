@@ -288,13 +288,13 @@ class Threads:
                 else:
                     continue
             if not self.notified and len(done) >= self._batch:
-                self._notify(pool)
+                self.notify(pool)
                 if self.thrifty and len(self._resting) < len(self.workers) - 1:
                     if self.ready:
                         self.wake()  # A task may have been left to this thread alone.
                     break
         if pool is not None and done and not self.notified:
-            self._notify(pool)
+            self.notify(pool)
         if state is not None and pool is not None:
             self._leave_state(state, pool)
         worker.task = None
@@ -302,7 +302,7 @@ class Threads:
         state = pool = task = args = future = result = failure = None
         visit = target = paused = completion = None
 
-    def _notify(self, pool: ThreadPool) -> None:
+    def notify(self, pool: ThreadPool) -> None:
         """Have the loop look at the completions, all of them at once."""
         self.notified = True
         try:
@@ -328,7 +328,7 @@ class Threads:
         if worker.is_given_up and not self._comes_back(worker):
             return False
         if self._loop.is_closed():
-            # If it was notified before, and closed before it looked, `_notify` will not find out.
+            # If it was notified before, and closed before it looked, `notify` will not find out.
             self._give_up()
         if self.thrifty and self._rest(worker):
             return True
@@ -368,7 +368,7 @@ class Threads:
             # Whoever put off telling the loop is stuck in its next task.
             for task in [worker.task for worker in self.workers]:
                 if task is not None:
-                    self._notify(task[3])
+                    self.notify(task[3])
                     break
 
     def _rest(self, worker: Worker) -> bool:

@@ -15,6 +15,12 @@ end
 
 for i = 1, 100 do numbers[i] = i end
 check(counter() == 1, "a coroutine before the pause")
+local semaphore = require "ngx.semaphore"
+local sema, find = semaphore.new(0), ngx.re.find
+local waiting = ngx.thread.spawn(function() return sema:wait(60), "woken" end)
+check(sema:count() == -1, "a semaphore before the pause")
+local matches = ngx.re.gmatch("a1b2", "(?<letter>[a-z])", "jo")
+check(matches().letter == "a", "ngx.re.gmatch before the pause")
 if must_pause then check(host.pause("here") == "here", "the pause") end
 
 check(_G.secret == mine and mine[1] == "known to this task only", "globals")
@@ -34,12 +40,29 @@ check(not pcall(error, "x") and pcall(next, {}), "pcall")
 check(coroutine.wrap(function() return "wrapped" end)() == "wrapped", "coroutine.wrap")
 check(load("return _G")() == _G, "load")
 
-for _, library in ipairs { _G, string, table, math, coroutine, os, ngx, bit or {}, utf8 or {} } do
+check(ngx.re.find == find and find("xay", "A", "ijo") == 2, "ngx.re.find")
+check(ngx.re.match("2024-05", [[(?<year>\d+)-(\d+)]], "jo").year == "2024", "ngx.re.match")
+check(ngx.re.gsub("abc", "b", "[$0]", "jo") == "a[b]c", "ngx.re.gsub")
+check(matches().letter == "b" and matches() == nil, "ngx.re.gmatch")
+check(#require("ngx.re").split("a,b", ",", "jo") == 2, "the module ngx.re")
+check(ngx.md5("x") == "9dd4e461268c8034f5c8564e155c67a6", "ngx.md5")
+check(ngx.escape_uri("a b") == "a%20b" and ngx.unescape_uri("a+b") == "a b", "ngx.escape_uri")
+check(ngx.decode_base64(ngx.encode_base64("x")) == "x", "ngx.encode_base64")
+check(ngx.ERR == 4 and type(ngx.now()) == "number" and ngx.get_phase() == "timer", "ngx")
+check(sema:count() == -1 and sema:post(2), "ngx.semaphore")
+local ok, got, what = ngx.thread.wait(waiting)
+check(ok and got and what == "woken" and sema:count() == 1, "a light thread that was paused")
+check(sema:wait(0) and ngx.thread.kill(ngx.thread.spawn(ngx.sleep, 60)) == 1, "ngx.thread")
+
+for _, library in ipairs {
+  _G, string, table, math, coroutine, os, ngx, ngx.re, ngx.thread, semaphore, bit or {}, utf8 or {},
+} do
   check(rawget(library, "poison") == nil and library.poison == nil, "libraries")
 end
 check(host.poison == nil and rawget(host, "poison") == nil, "host")
 check(ngx.null == null and not pcall(function() return null.poison end), "null")
 check(next(host.echo({ {} })[1]) == nil and select("#", host.echo(1, 2)) == 2, "host.echo")
-local ok, why = pcall(host.fail)
+local why
+ok, why = pcall(host.fail)
 check(not ok and why.type == "ValueError" and tostring(why) == "ValueError: oops", "host.fail")
 return true

@@ -28,6 +28,9 @@ local try = is_puc_51 and function(f, ...) return true, f(...) end or pcall
 -- And these, each of which only its answer may resume.
 local inner, waits = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
+-- By coroutine: what is to be called if it ends while its request waits to be answered.
+local closing = setmetatable({}, { __mode = "k" })
+
 -- How far above a function that was called last of all its caller is: Lua 5.1
 -- counts the call that is gone.
 local CALLER = is_puc_51 and 3 or 2
@@ -40,9 +43,14 @@ local function answered(me, co, yielded, ...)
   return relay(co, resume(co, ...))
 end
 
+-- Notes that one passes on the request of another.
+local function hold(me, co)
+  inner[me], waits[co] = co, true
+end
+
 local function pass_on(co, _, ...)
   local me = running()
-  inner[me], waits[co] = co, true
+  hold(me, co)
   return answered(me, co, try(yield, REQUEST, ...))
 end
 
@@ -93,6 +101,13 @@ function coroutine.wrap(f)
   end
 end
 
+if close then
+  function coroutine.close(co)
+    if waits[co] then error("cannot close a normal coroutine", 2) end
+    return close(co)
+  end
+end
+
 -- Closes a coroutine that waits, after those in it whose request it has passed on.
 -- Returns true; or false and what went wrong first, in a to-be-closed variable.
 local function close_all(co)
@@ -100,6 +115,11 @@ local function close_all(co)
   if within then inner[co], waits[within] = nil, nil end
   local fine, why = true, nil
   if within then fine, why = close_all(within) end
+  local close_request = closing[co]
+  if close_request then
+    closing[co] = nil
+    close_request()
+  end
   if not close then return true end
   local ok, closed, what = pcall(close, co)
   if not fine or (ok and closed) then return fine, why end
@@ -126,4 +146,7 @@ end
 return {
   REQUEST = REQUEST, CANNOT_PAUSE = CANNOT_PAUSE, CALLER = CALLER,
   try = try, resume = plain_resume, close = close_all,
+  -- How one is resumed whose requests are not passed on, and how what came of that is.
+  begin = resume, relay = relay,
+  closing = closing, hold = hold,
 }

@@ -1,6 +1,6 @@
 -- Compiles, starts, resumes and finishes the tasks of one Lua state. Python holds no
 -- other Lua object than the functions returned at the end, and calls one of
--- them once per step; Lua holds no Python object at all.
+-- them once per step. Of Python's, only limits.lua and ngx.lua hold a function.
 
 -- `limits` is nil in a pool that has none; HAVE_OWN_GLOBALS is whether each task has.
 local read, write, encoding, environments, functions, coroutines, host, limits, values,
@@ -18,7 +18,8 @@ local loaded = package.loaded
 local new_environment, environment_of, enter = environments.new, environments.current,
   environments.enter
 local describe_function, build_function = functions.describe, functions.build
-local encode, is_plain = encoding.encode, encoding.is_plain
+local encode, encode_binary, is_plain = encoding.encode, encoding.encode_binary,
+  encoding.is_plain
 local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
 local plain_resume, resume, close_coroutine = coroutines.resume, coroutines.resume,
   coroutines.close
@@ -29,11 +30,12 @@ local list, null = values.list, values.null
 -- yielded it again. Else with one of the kinds of encode.lua, or with one of these.
 -- _state.py knows them by these numbers.
 local REFUSED, FAILED, UNCOMPILED, REFUSED_ARGUMENT = encoding.REFUSED, 7, 8, 9
-local YIELDED, CALLED, BATCHED, LIMITED = 10, 11, 12, 13
+local YIELDED, CALLED, BATCHED, LIMITED, REQUESTED = 10, 11, 12, 13, 14
 
 local MAX_ARGUMENTS = 7000 -- Lua 5.1 and LuaJIT have room for 8000 values on the stack
 local NO_YIELD = "attempt to yield from outside a coroutine" -- Lua's own words
 local NO_CALL = "host functions can be called by tasks only"
+local NO_REQUEST = "API disabled in the context of init_by_lua*" -- OpenResty's own words
 local MAX_LEVELS = 100 -- how far up the stack the place of an error is sought
 
 if limits then resume, close_coroutine = limits.limited(resume), limits.limited(close_coroutine) end
@@ -197,7 +199,12 @@ local function forget(place)
   free_places[free_count] = place
 end
 
+local function requested(place, name, ...)
+  return REQUESTED, place, name, encode_binary("argument", ...)
+end
+
 local function called(place, _, name, ...)
+  if not name then return requested(place, ...) end
   if host.is_table((...)) then
     return CALLED, place, name, REFUSED, "it is called with a dot, and not with a colon"
   end
@@ -381,8 +388,9 @@ end
 
 ------------------------------------------------------------------ beside the tasks
 
-local function unpausable(co, mark)
-  return failure(co, rawequal(mark, REQUEST) and NO_CALL or NO_YIELD)
+local function unpausable(co, mark, name)
+  if not rawequal(mark, REQUEST) then return failure(co, NO_YIELD) end
+  return failure(co, name and NO_CALL or NO_REQUEST)
 end
 
 -- Runs a task that returns a function, and describes the function.
@@ -390,7 +398,7 @@ local function export(slot)
   local co = create(run_all)
   local ok, mark, fn, other = resume(co, new_task(slot))
   if not ok then return failure(co, mark) end
-  if not rawequal(mark, FINISHED) then return unpausable(co, mark) end
+  if not rawequal(mark, FINISHED) then return unpausable(co, mark, fn) end
   if other ~= nil then return REFUSED, "result 2: one function expected" end
   local packed, why = describe_function(fn)
   if not packed then return REFUSED, "result 1: " .. why end
@@ -414,9 +422,27 @@ local function init(source, name)
   if not fn then return uncompiled(why, name) end
   if limits then limits.interpreted(fn) end
   local co = create(run_all)
-  local ok, mark = plain_resume(co, fn)
+  environments.phase = "init"
+  local ok, mark, name_of_request = plain_resume(co, fn)
+  environments.phase = "timer"
   if not ok then return failure(co, mark) end
-  if not rawequal(mark, FINISHED) then return unpausable(co, mark) end
+  if not rawequal(mark, FINISHED) then return unpausable(co, mark, name_of_request) end
+end
+
+-- Makes a function of ours a chunk.
+local function enlist(slot, fn)
+  keep_factory(slot, function()
+    return function(...) return fn(...) end
+  end)
+end
+
+-- Keeps a coroutine that runs `fn`, beside the task that runs now and with its globals, and
+-- returns its place. If there is a coroutine whose request `fn` will pass on first of all,
+-- it is closed with this one.
+local function adopt(fn, requesting)
+  local co = create(function() return run_all(fn) end)
+  if requesting then coroutines.hold(co, requesting) end
+  return keep(co)
 end
 
 -- Frees all that the state holds while Python runs on: what is left for
@@ -463,4 +489,5 @@ end
 
 return compile, step, go_on, step_packed, throw, close_task,
   batch, batch_on, batch_result, batch_stopped, forget_batch,
-  encoding.fetch, host.define, export, import, init, close
+  encoding.fetch, host.define, export, import, init, close,
+  { enlist = enlist, adopt = adopt, disown = forget, locate = locate }

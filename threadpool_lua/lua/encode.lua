@@ -30,27 +30,31 @@ local function fetch(forget)
   if not forget then return value end
 end
 
--- Returns the kind and up to two values more, by which Python gets at the values:
--- nothing, the value, its bytes, where it is and how long, or why it is refused.
--- `what` the values are goes into that: "result", "argument".
-local function encode(what, ...)
-  local count = select("#", ...)
-  if count == 0 then return NOTHING, false end -- never one value alone, which were a result
-  if count == 1 then
-    local value = ...
-    if is_plain(value) then return PLAIN, value end
-    if type(value) == "string" then
-      kept = value
-      return LARGE, address and address(value), #value
+-- Makes a function that returns the kind and up to two values more, by which Python
+-- gets at the values: nothing, the value, its bytes, where it is and how long, or why
+-- it is refused. `what` the values are goes into that: "result", "argument".
+local function encoder(as_text)
+  return function(what, ...)
+    local count = select("#", ...)
+    if count == 0 then return NOTHING, false end -- never one value alone, which were a result
+    if count == 1 then
+      local value = ...
+      if is_plain(value) then return PLAIN, value end
+      if type(value) == "string" then
+        kept = value
+        return LARGE, address and address(value), #value
+      end
     end
+    local packed, why = write(what, as_text, count, ...)
+    if packed == true then return SLICED, true end
+    if packed then return PACKED, packed end
+    return REFUSED, why
   end
-  local packed, why = write(what, AS_TEXT, count, ...)
-  if packed == true then return SLICED, true end
-  if packed then return PACKED, packed end
-  return REFUSED, why
 end
 
 return {
-  encode = encode, fetch = fetch, is_plain = is_plain,
+  encode = encoder(AS_TEXT),
+  encode_binary = encoder(false), -- for values that nobody sees in Python: any string passes
+  fetch = fetch, is_plain = is_plain,
   PACKED = PACKED, SLICED = SLICED, REFUSED = REFUSED,
 }

@@ -136,4 +136,5 @@ return {
   copier = copier, deep_copy = deep_copy, seal = seal,
   library = library, library_name = library_name,
   forget = forget,
+  phase = "timer", -- what runs, in OpenResty's words: tasks, or "init"
 }

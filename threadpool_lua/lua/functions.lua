@@ -214,4 +214,4 @@ local function build(description, environment)
   return resolve(description.root)
 end
 
-return { describe = describe_whole, build = build }
+return { describe = describe_whole, build = build, load = load_binary }

@@ -1,7 +1,7 @@
 -- What tasks find among their globals that are no sandbox: everything. Behind that
 -- are the state's own globals, where `init` and modules put theirs.
 
-local environments, new_host = ...
+local environments, new_host, new_ngx = ...
 
 local _G, error, next, rawequal, rawget, rawset = _G, error, next, rawequal, rawget, rawset
 local require, select, setmetatable, type = require, select, setmetatable, type
@@ -12,7 +12,7 @@ local current, library = environments.current, environments.library
 
 local LIBRARIES = {
   "string", "table", "math", "io", "os", "coroutine", "debug", "utf8", "bit", "bit32", "jit",
-  "ffi", "jit.opt", "jit.util", "string.buffer", "ngx",
+  "ffi", "jit.opt", "jit.util", "string.buffer",
 }
 
 -- The modules that are loaded are everybody's; the libraries among them are copies.
@@ -44,7 +44,7 @@ function copiers.package()
   return setmetatable({ loaded = setmetatable({}, loaded_mt) }, package_mt)
 end
 
-copiers.host = new_host
+copiers.host, copiers.ngx = new_host, new_ngx
 
 function functions.require(name)
   if copiers[name] or name == "_G" then return library(name) end

@@ -66,7 +66,17 @@ local function define(name)
   functions[name] = function(...) return answer(try(yield, REQUEST, name, ...)) end
 end
 
+-- Pauses the task for something that Python does for a part of `ngx`.
+local function request(name, ...)
+  return answer(try(yield, REQUEST, false, name, ...))
+end
+
+-- Returns whether it could pause, and then whether that went well, and the results.
+local function try_request(name, ...)
+  return try(yield, REQUEST, false, name, ...)
+end
+
 return {
-  new_table = new_table, is_table = is_table,
+  request = request, try_request = try_request, new_table = new_table, is_table = is_table,
   define = define, new_error = new_error, numbers = numbers,
 }

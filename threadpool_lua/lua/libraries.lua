@@ -1,18 +1,13 @@
 -- The globals that every state has: Lua's libraries without the road into Python that
 -- lupa puts among them, and the names of this library.
 
--- KEEPS_PYTHON is whether the hook of limits.lua has a function of Python's to call.
-local values, host, nesting, KEEPS_PYTHON, package_path, package_cpath = ...
+local values, host, nesting, package_path, package_cpath = ...
 
 local _G, error, type = _G, error, type
 local gsub = string.gsub
 
 _G.python = nil
 package.loaded.python = nil
-if not KEEPS_PYTHON then
-  local registry = debug.getregistry() -- where lupa keeps Python's objects
-  registry.Py_None, registry.POBJECT, registry.LUPA_PYTHON_REFERENCES_TABLE = nil, nil, nil
-end
 
 -- In Lua's own notation, ";;" stands for the implementation's default path.
 -- Without a cpath no C module loads: one that was built for another Lua
@@ -39,5 +34,4 @@ end
 
 _G.null = values.null
 _G.list = values.list
-_G.ngx = { null = values.null }
 _G.host = host.new_table()

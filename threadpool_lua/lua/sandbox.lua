@@ -1,9 +1,9 @@
 -- What tasks find among their globals in a sandbox: no files, no processes, no native
 -- code, and nothing that another task would notice if it were changed.
 
--- `modules` names those that may be required, a line each; `load_text` is load, but
--- for bytecode.
-local environments, new_host, modules, load_text = ...
+-- `modules` names those that may be required, a line each, beside those of ngx;
+-- `load_text` is load, but for bytecode.
+local environments, new_host, new_ngx, ngx_modules, modules, load_text = ...
 
 local _G, collectgarbage, error, next, rawget = _G, collectgarbage, error, next, rawget
 local require, select, setfenv, setmetatable = require, select, setfenv, setmetatable
@@ -23,7 +23,7 @@ local FUNCTIONS = {
 
 -- Of these libraries all but what is named here; of `os` only the functions below.
 local LIBRARIES = {
-  string = { dump = true }, table = {}, utf8 = {}, bit = {}, bit32 = {}, coroutine = {}, ngx = {},
+  string = { dump = true }, table = {}, utf8 = {}, bit = {}, bit32 = {}, coroutine = {},
   math = {}, os = {},
 }
 local OS = { clock = true, date = true, difftime = true, time = true }
@@ -63,6 +63,7 @@ end
 ---------------------------------------------------------------------------- modules
 
 local allowed = {}
+for name in next, ngx_modules do allowed[name] = true end
 for name in gmatch(modules, "[^\n]+") do allowed[name] = true end
 
 local function read_module(name)
@@ -137,7 +138,7 @@ return function()
       copiers[name] = copier(name, kept)
     end
   end
-  function copiers.host() return new_host() end
+  copiers.host, copiers.ngx = new_host, new_ngx
   for name, value in next, _G do
     if not before_init[name] and type(value) == "table" then
       copiers[name] = function() return deep_copy(value, {}) end

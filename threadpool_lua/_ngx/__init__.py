@@ -1,0 +1,1 @@
+"""What Python does for the parts of ``ngx`` in ``lua/ngx``."""
