@@ -12,8 +12,9 @@ demo: $(VENV)/installed
 test: $(VENV)/dev-installed
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/dev-installed
-	$(BIN)/python -m tests.benchmarks $(PARTS)
+# FAST=1 takes a first look; PARTS names some; SECONDS is how long overload and soak go on.
+bench: $(VENV)/bench-installed build/node_modules/piscina
+	$(BIN)/python -m tests.benchmarks $(PARTS) $(if $(FAST),--fast) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(VENV)/dev-installed
 	$(BIN)/ruff check .
@@ -42,3 +43,11 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/dev-installed: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
+# The benchmarks do without it, if need be.
+build/node_modules/piscina:
+	-npm install --silent --prefix build piscina@5

@@ -1,67 +1,39 @@
-"""What the parts share: ways to measure, rounds that alternate between the peers, and tables."""
+"""Ways to measure."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import math
-import os
-import platform
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+import multiprocessing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
-import lupa
-import uvloop
+from ._results import Figures, Measure, MissingError
 
-LOOPS: dict[str, Callable[[Coroutine[Any, Any, Any]], Any]] = {
-    "uvloop": uvloop.run,
-    "asyncio": asyncio.run,
-}
-IN_FLIGHT = 100
+COST = "µs per task"
 TICK = 0.001  # seconds
 MEGABYTE = 1e6
+LONGEST = 600.0  # seconds that a process of its own may take
+
+Submit = Callable[[], Awaitable[Any]]
 
 
-@dataclass
-class Row:
-    """What one peer reached in one measurement, a figure a round."""
-
-    peer: str
-    figures: list[float]
-
-    @property
-    def median(self) -> float:
-        return median(self.figures)
-
-    def __str__(self) -> str:
-        low, high = min(self.figures), max(self.figures)
-        return f"{self.median:9.2f}  ({low:.2f} to {high:.2f})"
-
-
-async def one_after_the_other(submit: Callable[[], Awaitable[Any]], count: int) -> None:
+async def one_after_the_other(submit: Submit, count: int) -> None:
     """Await `count` calls of `submit`."""
     for _ in range(count):
         await submit()
 
 
-async def in_flight(work: Callable[[int], Awaitable[Any]], count: int = 400) -> float:
-    """Have `work` do something `count` times, in many tasks at once; return what each costs, µs."""
+async def in_flight(work: Callable[[int], Awaitable[Any]], many: int, each: int) -> Figures:
+    """Have `work` do something `each` times, `many` times at once; return what each costs."""
     start = perf_counter()
-    await asyncio.gather(*(work(count) for _ in range(IN_FLIGHT)))
-    return (perf_counter() - start) / (count * IN_FLIGHT) * 1e6
+    await asyncio.gather(*(work(each) for _ in range(many)))
+    return {COST: (perf_counter() - start) / (many * each) * 1e6}
 
 
-@asynccontextmanager
-async def largest_gap(gaps: list[float]) -> AsyncIterator[None]:
-    """Append the longest time between two ticks of a timer, in milliseconds."""
+async def largest_gap(work: Submit) -> float:
+    """Return the longest time between two ticks of a timer while `work` is done, in ms."""
     longest = 0.0
 
     async def tick() -> None:
@@ -76,12 +48,13 @@ async def largest_gap(gaps: list[float]) -> AsyncIterator[None]:
     ticker = asyncio.ensure_future(tick())
     await asyncio.sleep(10 * TICK)
     try:
-        yield
+        result = await work()
         # A gap that lasts to the end has to be seen by a tick.
         await asyncio.sleep(2 * TICK)
     finally:
         ticker.cancel()
-        gaps.append(longest * 1000)
+    del result  # Not before: to free a large one takes its time, too.
+    return longest * 1000
 
 
 def memory(what: str) -> float:
@@ -89,7 +62,7 @@ def memory(what: str) -> float:
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return math.nan  # Only Linux tells.
+        raise MissingError("only Linux tells how much memory a process has") from None
     return int(status.partition(f"{what}:")[2].split()[0]) * 1024
 
 
@@ -100,54 +73,23 @@ def forget_peak_of_memory() -> None:
         clear_refs.write_text("5")
 
 
-def duration(default: float) -> float:
-    """Return how many seconds a part that goes on for a time does so: see `__main__`."""
-    return float(os.environ.get("BENCH_SECONDS", default))
+def in_a_process(function: Callable[..., Figures], *arguments: object) -> Figures:
+    """Call a function in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply_async(function, arguments).get(LONGEST)
 
 
-def in_a_process_of_its_own(part: str, *arguments: str, timeout: float) -> dict[str, float]:
-    """Run a part as a program, and return the figures that it prints as JSON."""
-    completed = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{part}", *arguments],
-        stdout=subprocess.PIPE,
-        timeout=timeout,
-        check=True,
-    )
-    figures: dict[str, float] = json.loads(completed.stdout)
-    return figures
+def for_at_least(seconds: float, drive: Callable[[int], Awaitable[Figures]]) -> Measure:
+    """Return a measure of a `drive` that does something as often as it takes to last so long."""
+    count = 1
 
+    async def measure() -> Figures:
+        nonlocal count
+        while True:
+            start = perf_counter()
+            figures = await drive(count)
+            if perf_counter() - start >= seconds:
+                return figures
+            count *= 2
 
-async def alternate(
-    peers: dict[str, Callable[[], Awaitable[float]]], rounds: int, warm: bool = True
-) -> dict[str, Row]:
-    """Run each peer once in each round, so that a change of the machine's mood meets all."""
-    rows = {peer: Row(peer, []) for peer in peers}
-    if warm:
-        for peer in peers.values():
-            await peer()  # Threads started, code compiled.
-    for _ in range(rounds):
-        for name, peer in peers.items():
-            rows[name].figures.append(await peer())
-    return rows
-
-
-def show(title: str, unit: str, rows: dict[str, Row], ours: str) -> None:
-    """Print a table: how many times ours each peer needs, and its figures."""
-    print(f"\n{title}, {unit}: times {ours}, and median (least to most)")
-    for row in rows.values():
-        times = "" if row.peer == ours else f"{row.median / rows[ours].median:.2f} x"
-        print(f"  {row.peer:<28}{times:>9}  {row}")
-
-
-def require(what: str, figure: float, limit: float) -> None:
-    """Print what is required of a figure, next to the figure."""
-    verdict = "met" if figure <= limit else "NOT met"
-    print(f"  required: {what}, at most {limit:g}: {figure:.2f}, {verdict}")
-
-
-def machine() -> str:
-    """Describe what the figures were measured on."""
-    return (
-        f"Python {platform.python_version()}, lupa {lupa.__version__}, "
-        f"uvloop {version('uvloop')}, {sys.platform} {platform.machine()}"
-    )
+    return measure

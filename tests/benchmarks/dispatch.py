@@ -1,88 +1,72 @@
-"""The cost of a task: `submit` beside the usual ways to run a function on a thread."""
+"""
+Dispatch: what it costs to have a thread do next to nothing.
+
+A task adds two numbers, so that all else is the way to the thread and back. The same Lua runs in
+every contender that has Lua: in Python's executors a function of a Lua state that belongs to the
+thread, in nginx one of a module. `ProcessPoolExecutor` runs Lua in processes;
+`InterpreterPoolExecutor`, where there is one, adds in Python, and piscina in JavaScript.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from functools import partial
-from time import perf_counter
-from typing import Any
 
-import anyio.to_thread
-import lupa.luajit21
+from ._bench import Bench
+from ._measure import COST, for_at_least
+from ._peers import MAP, MAPS, NGINX, OURS, PEERS, Peer
+from ._results import Comparison
 
-from threadpool_lua import ThreadPool
-
-from ._measure import IN_FLIGHT, LOOPS, alternate, in_flight, one_after_the_other, show
-
+ON = ("uvloop", "asyncio")
 THREADS = 4
-BURST = 20_000
-ROUNDS = 9
-CHUNK = "local a, b = ... return a + b"
+IN_FLIGHT = 100
 
-Submit = Callable[[], Awaitable[Any]]
-Measure = Callable[[Submit], Awaitable[float]]
+# What is required.
+MAX_TIMES_NGINX = 2.0  # of a submit; an item of map is to be cheaper
 
 
-def lua_on_this_thread() -> Callable[[], Any]:
-    """Return a function that calls a Lua function of the thread that it is called on."""
-    local = threading.local()
+async def many_in_flight(bench: Bench) -> None:
+    """
+    A hundred tasks in flight.
 
-    def call() -> Any:
-        add = getattr(local, "add", None)
-        if add is None:
-            add = local.add = lupa.luajit21.LuaRuntime().eval("function(a, b) return a + b end")
-        return add(20, 22)
-
-    return call
-
-
-async def burst(submit: Submit) -> float:
-    start = perf_counter()
-    await asyncio.gather(*(submit() for _ in range(BURST)))
-    return (perf_counter() - start) / BURST * 1e6
-
-
-async def sequential(submit: Submit) -> float:
-    count = 500
-    start = perf_counter()
-    await one_after_the_other(submit, count)
-    return (perf_counter() - start) / count * 1e6
+    Each of 100 coroutines, in nginx of 100 light threads, awaits one task after the other. `map` is
+    shown with 100 items in flight, and with as many as it takes when nothing else is said. nginx's
+    threads contend for the lock of their queue, and it is the quickest with one, so that is shown
+    as well; what is required is about as many threads as the others have.
+    """
+    found = await _compare(bench, {**PEERS, **MAPS}, IN_FLIGHT)
+    if found.row(NGINX):
+        nginx = found.median(COST, NGINX)
+        bench.require(
+            f"{OURS}: times nginx's call",
+            found.median(COST, OURS) / nginx,
+            at_most=MAX_TIMES_NGINX,
+        )
+        bench.require(f"{MAP}: times nginx's call", found.median(COST, MAP) / nginx, at_most=1)
 
 
-async def measure(loop_name: str) -> None:
-    loop = asyncio.get_running_loop()
-    call = lua_on_this_thread()
-    limiter = anyio.CapacityLimiter(THREADS)
-    with (
-        ThreadPoolExecutor(THREADS) as executor,
-        ThreadPoolExecutor(THREADS) as default_executor,
-    ):
-        loop.set_default_executor(default_executor)
-        async with ThreadPool("bench", threads=THREADS) as pool:
-            peers: dict[str, Submit] = {
-                "submit": lambda: pool.submit(CHUNK, 20, 22),
-                "run_in_executor": lambda: loop.run_in_executor(executor, call),
-                "asyncio.to_thread": lambda: asyncio.to_thread(call),
-                "anyio.to_thread": lambda: anyio.to_thread.run_sync(call, limiter=limiter),
-            }
-            measures: dict[str, Measure] = {
-                f"{IN_FLIGHT} in flight": lambda submit: in_flight(
-                    partial(one_after_the_other, submit)
-                ),
-                f"a burst of {BURST}": burst,
-                "one after the other": sequential,
-            }
-            for title, measured in measures.items():
-                rows = await alternate(
-                    {name: partial(measured, submit) for name, submit in peers.items()}, ROUNDS
-                )
-                show(f"{loop_name}, {THREADS} threads, {title}", "µs per task", rows, "submit")
+async def one_in_flight(bench: Bench) -> None:
+    """
+    One task after the other.
+
+    Nothing hides the way there and back: a thread is woken, and then the loop.
+    """
+    await _compare(bench, PEERS, 1)
 
 
-def run() -> None:
-    """Run this part."""
-    for name, run_loop in LOOPS.items():
-        run_loop(measure(name))
+async def _compare(bench: Bench, peers: Mapping[str, Peer], in_flight: int) -> Comparison:
+    seconds = bench.pick(full=0.1, fast=0.03, tiny=0.0)
+    threads = bench.pick(full=THREADS, fast=THREADS, tiny=1)
+    contenders = {name: partial(peer, threads) for name, peer in peers.items()}
+    contenders |= {f"{name}, 1 thread": partial(PEERS[name], 1) for name in (OURS, NGINX)}
+    async with bench.open(contenders) as drives:
+        return await bench.compare(
+            {
+                name: for_at_least(seconds, partial(drive, in_flight))
+                for name, drive in drives.items()
+            },
+            ours=OURS,
+        )
+
+
+SECTIONS = (many_in_flight, one_in_flight)

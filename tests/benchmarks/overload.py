@@ -1,42 +1,48 @@
-"""Ten times the tasks that a pool can serve: memory, the cost of a refusal, order, and after it."""
+"""
+Overload: ten times the tasks that a pool can serve.
+
+Clients submit ten times as many tasks as the pool has served before, for a time. What does not fit
+into its queue is refused. Each measurement has a process of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from time import perf_counter
 
 from threadpool_lua import QueueFullError, ThreadPool
 
-from ._measure import (
-    LOOPS,
-    MEGABYTE,
-    TICK,
-    duration,
-    forget_peak_of_memory,
-    in_a_process_of_its_own,
-    memory,
-    require,
-)
+from ._bench import LOOPS, Bench
+from ._measure import MEGABYTE, TICK, forget_peak_of_memory, memory
+from ._results import Figures
 
-THREADS = (1, 2)
-SECONDS = 30.0
+ON = ("uvloop",)
+ONE, TWO = "1 thread", "2 threads"
+THREADS = {ONE: 1, TWO: 2}
 MAX_QUEUE = 1000
 TIMES_TOO_MANY = 10
 CHUNK = "local n = 0 for i = 1, 100000 do n = n + i % 3 end return ..."  # less than a millisecond
-PROBES = 300
 
-# What is required.
-MAX_MEGABYTES = 2
-MAX_MEGABYTES_LATER = 1
-MAX_REFUSAL = 50  # µs, of 99 in 100
-MAX_TIMES_LATENCY = 1.5
-MAX_TIMES_COST = 1.25
+TIMES_COST = "time per task, times that before"
+PEAK, LATER = "MB at the peak beyond an idle pool", "MB more in the second half"
+REFUSAL, SLOW_REFUSAL = "a refusal, median, µs", "a refusal, 99th percentile, µs"
+OVERTAKEN = "tasks that ended after a younger one"
+AFTER = "latency after it, times that of a new pool"
+
+# What is required: at most so much.
+LIMITS = {
+    TIMES_COST: 1.25,
+    PEAK: 2,
+    LATER: 1,
+    SLOW_REFUSAL: 50,
+    OVERTAKEN: 0,
+    AFTER: 1.5,
+}
 
 
 # ------------------------------------------------- what runs in a process of its own
@@ -76,8 +82,8 @@ class Load:
         for tenths in sorted(self.refusals):
             left -= self.refusals[tenths]
             if left <= 0:
-                break
-        return tenths / 10
+                return tenths / 10
+        return 0
 
 
 async def capacity(pool: ThreadPool, seconds: float) -> float:
@@ -90,10 +96,10 @@ async def capacity(pool: ThreadPool, seconds: float) -> float:
     return completed / elapsed
 
 
-async def idle_latencies(*pools: ThreadPool) -> list[float]:
+async def idle_latencies(probes: int, *pools: ThreadPool) -> list[float]:
     """Return how long a task takes in each of some pools that are idle, in µs."""
     latencies: list[list[float]] = [[] for _ in pools]
-    for _ in range(PROBES):
+    for _ in range(probes):
         for pool, its_own in zip(pools, latencies, strict=True):
             await asyncio.sleep(2 * TICK)  # The threads sleep by then.
             start = perf_counter()
@@ -102,10 +108,9 @@ async def idle_latencies(*pools: ThreadPool) -> list[float]:
     return [median(its_own) for its_own in latencies]
 
 
-async def overload(threads: int, seconds: float) -> dict[str, float]:
+async def overload(threads: int, seconds: float, probes: int) -> Figures:
     async with ThreadPool("bench", threads=threads, max_queue=MAX_QUEUE) as pool:
         per_second = await capacity(pool, min(seconds, 2))
-        (latency,) = await idle_latencies(pool)
         gc.collect()
         forget_peak_of_memory()
         idle = halfway = memory("VmRSS")
@@ -123,64 +128,53 @@ async def overload(threads: int, seconds: float) -> dict[str, float]:
         while load.completed < load.accepted:
             await asyncio.sleep(TICK)
         async with ThreadPool("new", threads=threads, max_queue=MAX_QUEUE) as new:
-            await capacity(new, 0.1)
-            latency_after, latency_of_new = await idle_latencies(pool, new)
+            await capacity(new, min(seconds, 0.1))
+            # Side by side: since before the machine may have changed its mood.
+            after, of_new = await idle_latencies(probes, pool, new)
         return {
-            "capacity": per_second,
-            "served": served,
-            "submitted": (load.accepted + load.refused) / elapsed,
-            "refused": load.refused,
-            "refusal": load.refusal(0.5),
-            "slow_refusal": load.refusal(0.99),
-            "slowest_refusal": load.refusal(1),
-            "overtaken": load.overtaken,
-            "peak": (peak - idle) / MEGABYTE,
-            "later": (grown - halfway) / MEGABYTE,
-            "latency": latency,
-            "latency_after": latency_after,
-            "latency_of_new": latency_of_new,
+            "submitted/s": (load.accepted + load.refused) / elapsed,
+            "served/s": served,
+            TIMES_COST: per_second / served,
+            PEAK: (peak - idle) / MEGABYTE,
+            LATER: (grown - halfway) / MEGABYTE,
+            REFUSAL: load.refusal(0.5),
+            SLOW_REFUSAL: load.refusal(0.99),
+            OVERTAKEN: load.overtaken,
+            AFTER: after / of_new,
         }
+
+
+def overloaded(threads: int, seconds: float, probes: int) -> Figures:
+    figures: Figures = LOOPS["uvloop"](overload(threads, seconds, probes))
+    return figures
 
 
 # ------------------------------------------------------------ what starts these processes
 
 
-def report(threads: int, seconds: float) -> None:
-    figures = in_a_process_of_its_own(
-        "overload", str(threads), str(seconds), timeout=2 * seconds + 60
+async def too_many(bench: Bench) -> None:
+    """
+    Ten times too many.
+
+    With one thread tasks end in order. With two they begin in order; which one ends first is a
+    matter of the machine.
+    """
+    seconds = bench.duration(full=15, fast=2, tiny=0.02)
+    probes = bench.pick(full=300, fast=30, tiny=2)
+    found = await bench.compare(
+        {
+            name: partial(bench.apart, overloaded, threads, seconds, probes)
+            for name, threads in THREADS.items()
+        },
+        ours=ONE,
+        rounds=1,
+        warm=False,
+        draw=False,
     )
-    print(f"\nuvloop, threads={threads}, max_queue={MAX_QUEUE}, {seconds:g} s of overload")
-    print(f"  tasks per second before: {figures['capacity']:9,.0f}")
-    print(f"  submitted per second:    {figures['submitted']:9,.0f}")
-    print(f"  served per second:       {figures['served']:9,.0f}")
-    require(
-        "times the time per task before", figures["capacity"] / figures["served"], MAX_TIMES_COST
-    )
-    require("MB at the peak beyond an idle pool", figures["peak"], MAX_MEGABYTES)
-    require("MB more in the second half", figures["later"], MAX_MEGABYTES_LATER)
-    print(
-        f"  refused: {figures['refused']:,.0f}, in {figures['refusal']:.1f} µs each (median), "
-        f"{figures['slowest_refusal']:.0f} µs at most"
-    )
-    require("µs of a refusal, of 99 in 100", figures["slow_refusal"], MAX_REFUSAL)
-    if threads == 1:
-        require("tasks that were overtaken", figures["overtaken"], 0)
-    else:
-        # They begin in order. Which one ends first is a matter of the machine.
-        print(f"  ended before an older one that ran beside it: {figures['overtaken']:,.0f}")
-    print(f"  µs of a task in an idle pool: {figures['latency']:.1f} before, ", end="")
-    print(f"{figures['latency_after']:.1f} after, {figures['latency_of_new']:.1f} in a new pool")
-    # Side by side: between before and after, the machine may have changed its mood.
-    times = figures["latency_after"] / figures["latency_of_new"]
-    require("times that of a new pool", times, MAX_TIMES_LATENCY)
+    for name in found.contenders:
+        for figure, limit in LIMITS.items():
+            if figure != OVERTAKEN or name == ONE:
+                bench.require(f"{name}: {figure}", found.median(figure, name), at_most=limit)
 
 
-def run() -> None:
-    """Run this part."""
-    for threads in THREADS:
-        report(threads, duration(SECONDS))
-
-
-if __name__ == "__main__":
-    threads, seconds = sys.argv[1:]
-    print(json.dumps(LOOPS["uvloop"](overload(int(threads), float(seconds)))))
+SECTIONS = (too_many,)

@@ -1,15 +1,20 @@
-"""Tasks of all kinds for a long time, in a pool with limits: how memory grows, and what is left."""
+"""
+Soak: tasks of all kinds for a long time, in a pool with limits.
+
+50 clients have one pool do one thing after the other: values of all sizes, pauses, streams, errors,
+cancellations, endless loops, and what eats all memory. Shown is how memory grows, and what is left.
+Each measurement has a process of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import random
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -25,10 +30,12 @@ from threadpool_lua import (
     ThreadPool,
 )
 
-from ._measure import LOOPS, MEGABYTE, duration, in_a_process_of_its_own, memory, require
+from ._bench import LOOPS, Bench
+from ._measure import MEGABYTE, memory
+from ._results import Figures
 
+ON = ("uvloop",)
 LUA = ("luajit21", "lua54")
-SECONDS = 60.0
 THREADS = 2
 STATES = 3
 CLIENTS = 50  # that have the pool do one thing after the other
@@ -38,10 +45,21 @@ TASKS_PER_STATE = 5000
 SAMPLE_EVERY = 0.05  # seconds
 SECONDS_TO_REST = 10
 
-# What is required.
-MAX_MEGABYTES = 2  # of some 40; what is live at a moment differs by as much
-# Those that have run all their tasks stay until the last of these has ended.
-MAX_STATES = 3 * STATES
+GROWN = "MB more in the last quarter than in the third"
+MOST_STATES, STATES_LEFT = "states at most", "states left"
+LEFT, NOT_COUNTED = "tasks and coroutines left", "tasks that were not counted"
+
+ERRORS = ("StateLostError", "LuaTimeLimitError")
+
+# What is required: at most so much.
+LIMITS = {
+    GROWN: 2,  # of some 40; what is live at a moment differs by as much
+    # Those that have run all their tasks stay until the last of these has ended.
+    MOST_STATES: 3 * STATES,
+    STATES_LEFT: 3 * STATES,
+    LEFT: 0,
+    NOT_COUNTED: 0,
+}
 
 ROWS = [{"id": i, "name": f"name {i}", "score": i + 0.5, "tags": ["a", None]} for i in range(20)]
 SPIN = Chunk("while true do end", name="spin")
@@ -198,8 +216,6 @@ KINDS: dict[Kind, int] = {
     Soak.large: 4,
 }
 
-NAMES = [*(kind.__name__ for kind in KINDS), "StateLostError", "LuaTimeLimitError"]
-
 
 async def rest(pool: ThreadPool) -> int:
     """Wait until nothing is left, or for too long; return how much is."""
@@ -213,7 +229,7 @@ async def rest(pool: ThreadPool) -> int:
         await asyncio.sleep(SAMPLE_EVERY)
 
 
-async def soak(lua: str, seconds: float) -> dict[str, float]:
+async def soak(lua: str, seconds: float) -> Figures:
     noise: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
     async with ThreadPool(
@@ -240,52 +256,49 @@ async def soak(lua: str, seconds: float) -> dict[str, float]:
         now = pool.statistics()
     assert not noise, noise
     quarters = [median(sizes[len(sizes) * i // 4 : len(sizes) * (i + 1) // 4]) for i in range(4)]
+    ended = now.completed + now.failed + now.cancelled + now.abandoned
     return {
-        **{name: soak.done[name] for name in NAMES},
-        "samples": len(sizes),
-        **{f"quarter {i}": size / MEGABYTE for i, size in enumerate(quarters)},
-        "most": max(sizes) / MEGABYTE,
-        "states": median(states),
-        "most states": max(states),
-        "states made": now.states_made,
-        "states replaced": now.states_replaced,
-        "left": left,
-        "states left": now.states,
         "tasks": now.submitted,
-        "ended": now.completed + now.failed + now.cancelled + now.abandoned,
+        **{f"MB, quarter {i + 1}": size / MEGABYTE for i, size in enumerate(quarters)},
+        GROWN: (quarters[3] - quarters[2]) / MEGABYTE,
+        "MB at most": max(sizes) / MEGABYTE,
+        "states made": now.states_made,
+        MOST_STATES: max(states),
+        STATES_LEFT: now.states,
+        LEFT: left,
+        NOT_COUNTED: abs(now.submitted - ended),
+        "pieces of work": soak.done.total(),
+        **{f"of which met {error}": soak.done[error] for error in ERRORS},
     }
+
+
+def soaked(lua: str, seconds: float) -> Figures:
+    logging.disable(logging.WARNING)
+    figures: Figures = LOOPS["uvloop"](soak(lua, seconds))
+    return figures
 
 
 # ------------------------------------------------------------ what starts these processes
 
 
-def report(lua: str, seconds: float) -> None:
-    figures = in_a_process_of_its_own("soak", lua, str(seconds), timeout=2 * seconds + 60)
-    print(f"\n{lua}, uvloop, {THREADS} threads, {STATES} states, {CLIENTS} clients, {seconds:g} s")
-    print(f"  done: {', '.join(f'{name} {figures[name]:,.0f}' for name in NAMES)}")
-    quarters = [figures[f"quarter {i}"] for i in range(4)]
-    print(f"  MB, {figures['samples']:,.0f} samples: ", end="")
-    print(f"{', '.join(f'{size:.1f}' for size in quarters)} (medians of quarters), ", end="")
-    print(f"{figures['most']:.1f} at most")
-    require(
-        "MB more in the fourth quarter than in the third", quarters[3] - quarters[2], MAX_MEGABYTES
+async def all_kinds(bench: Bench) -> None:
+    """
+    Everything, for a time.
+
+    A piece of work meets an error that it did not ask for when another has used up the memory of
+    the state where it is paused, or when the machine is busy.
+    """
+    seconds = bench.duration(full=20, fast=2, tiny=0.4)
+    found = await bench.compare(
+        {lua: partial(bench.apart, soaked, lua, seconds) for lua in LUA},
+        ours=LUA[0],
+        rounds=1,
+        warm=False,
+        draw=False,
     )
-    print(f"  states: {figures['states']:g} (median), ", end="")
-    print(f"{figures['states made']:,.0f} made, {figures['states replaced']:,.0f} replaced")
-    require("states", figures["most states"], MAX_STATES)
-    require("tasks and coroutines left", figures["left"], 0)
-    print(f"  tasks: {figures['tasks']:,.0f}")
-    require("tasks that have not been counted", abs(figures["tasks"] - figures["ended"]), 0)
-    require("states left", figures["states left"], MAX_STATES)
+    for lua in found.contenders:
+        for figure, limit in LIMITS.items():
+            bench.require(f"{lua}: {figure}", found.median(figure, lua), at_most=limit)
 
 
-def run() -> None:
-    """Run this part."""
-    for lua in LUA:
-        report(lua, duration(SECONDS))
-
-
-if __name__ == "__main__":
-    lua, seconds = sys.argv[1:]
-    logging.disable(logging.WARNING)
-    print(json.dumps(LOOPS["uvloop"](soak(lua, float(seconds)))))
+SECTIONS = (all_kinds,)

@@ -1,30 +1,39 @@
-"""The cost of values: to Lua and back, beside lupa's own conversions."""
+"""
+Values: to Lua and back, beside lupa's own conversions.
+
+A task's arguments are returned as its results. lupa's way makes Lua tables of them and walks the
+result. What a task needs the GIL for is shown apart: while it does the rest, Python runs on.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from itertools import product
 from time import perf_counter
 from typing import Any
 
 import msgspec
 
 from threadpool_lua import _implementation, _values
+from threadpool_lua._ngx.worker import NgxWorker
 from threadpool_lua._state import State, StateOptions
 
-from ._measure import alternate, show
+from ._bench import Bench
+from ._measure import for_at_least
+from ._results import Figures, Measure
 
-ROUNDS = 15
+ON = ("asyncio",)
+LUA = ("luajit21", "lua54")
+OURS = "a task"
 ECHO = "return ..."
 
-CASES: dict[str, tuple[Any, int]] = {
-    "1,000 rows of 3 fields": (
-        [{"id": i, "name": f"name {i}", "score": i + 0.5} for i in range(1000)],
-        20,
-    ),
-    "a dict of 10,000 numbers": ({f"key {i}": i + 0.5 for i in range(10_000)}, 4),
-    "a dict of 4 keys": ({"id": 7, "name": "somebody", "score": 0.5, "active": True}, 5000),
-    "a string of 10 MB": ("0123456789" * 1_000_000, 5),
+CASES: dict[str, Any] = {
+    "1,000 rows of 3 fields": [
+        {"id": i, "name": f"name {i}", "score": i + 0.5} for i in range(1000)
+    ],
+    "a dict of 10,000 numbers": {f"key {i}": i + 0.5 for i in range(10_000)},
+    "a dict of 4 keys": {"id": 7, "name": "somebody", "score": 0.5, "active": True},
+    "a string of 10 MB": "0123456789" * 1_000_000,
 }
 
 
@@ -55,14 +64,14 @@ def lupas_way(name: str) -> Callable[[Any], Any]:
     return there_and_back
 
 
-def timed(function: Callable[[Any], Any], value: Any, count: int) -> Callable[[], Awaitable[float]]:
-    async def measure() -> float:
+def timed(function: Callable[[Any], Any], value: Any, seconds: float) -> Measure:
+    async def drive(count: int) -> Figures:
         start = perf_counter()
         for _ in range(count):
             function(value)
-        return (perf_counter() - start) / count * 1e6
+        return {"µs there and back": (perf_counter() - start) / count * 1e6}
 
-    return measure
+    return for_at_least(seconds, drive)
 
 
 def with_the_gil(value: Any) -> Callable[[Any], Any]:
@@ -75,24 +84,29 @@ def with_the_gil(value: Any) -> Callable[[Any], Any]:
     return lambda value: (_values.pack((value,)), _values.unpack(message))
 
 
-async def measure(name: str) -> None:
-    for title, (value, count) in CASES.items():
+async def there_and_back(bench: Bench) -> None:
+    """There and back."""
+    seconds = bench.pick(full=0.05, fast=0.02, tiny=0.0)
+    for name, (title, value) in product(LUA, CASES.items()):
         # A state of its own for each: what LuaJIT has compiled for other values matters.
-        state = State(StateOptions(_implementation.load(name), None, None, init=None, as_text=True))
+        state = State(
+            StateOptions(
+                _implementation.load(name), None, None, init=(), as_text=True, ngx=NgxWorker()
+            )
+        )
         lupas = lupas_way(name)
         assert state.run(ECHO, (value,)) == lupas(value) == value
         functions: dict[str, Callable[[Any], Any]] = {
-            "a task": tasks_way(state),
+            OURS: tasks_way(state),
             "lupa's way": lupas,
             "a task, with the GIL": with_the_gil(value),
         }
-        peers = {peer: timed(function, value, count) for peer, function in functions.items()}
-        rows = await alternate(peers, ROUNDS)
-        show(f"{name}: {title}", "µs there and back", rows, "a task")
+        await bench.compare(
+            {it: timed(function, value, seconds) for it, function in functions.items()},
+            ours=OURS,
+            title=f"{title}, {name}",
+        )
         state.close()
 
 
-def run() -> None:
-    """Run this part."""
-    for name in ("luajit21", "lua54"):
-        asyncio.run(measure(name))
+SECTIONS = (there_and_back,)

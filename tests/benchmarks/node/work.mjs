@@ -1,0 +1,2 @@
+// What piscina's threads do.
+export default ({ a, b }) => a + b;
