@@ -14,6 +14,9 @@ extensions = [
 ]
 html_theme = "furo"
 html_title = f"threadpool_lua {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+pygments_dark_style = "github-dark"
 
 myst_heading_anchors = 3
 # The docstrings name our own things in single backquotes.
@@ -21,5 +24,3 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-# Links of the README and the guides to files of the project, which are not pages here.
-suppress_warnings = ["myst.xref_missing"]
