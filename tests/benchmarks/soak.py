@@ -273,8 +273,12 @@ async def soak(lua: str, seconds: float) -> Figures:
 
 
 def soaked(lua: str, seconds: float) -> Figures:
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    figures: Figures = LOOPS["uvloop"](soak(lua, seconds))
+    try:
+        figures: Figures = LOOPS["uvloop"](soak(lua, seconds))
+    finally:
+        logging.disable(before)
     return figures
 
 
