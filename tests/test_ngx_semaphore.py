@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from threadpool_lua import LuaError, ThreadPool
+from threadpool_lua import LuaError, LuaTimeLimitError, ThreadPool
 
 from .helpers import at_rest, until
 
@@ -148,3 +148,23 @@ async def test_what_it_consists_of_nobody_gets_at(pool: ThreadPool) -> None:
     count, metatable, ok, message = await pool.submit(source)
     assert (count, metatable, ok) == (1, False, False)
     assert "semaphore expected" in message
+
+
+async def test_who_is_ended_by_a_limit_waits_no_more(lua: str) -> None:
+    """Wherever in `wait` that is: no unit is lost, and nothing of it is kept."""
+    source = """
+        ngx.thread.spawn(function() while true do semaphore:wait(1) semaphore:post() end end)
+        semaphore:post()
+        while true do semaphore:wait(1) semaphore:post() end
+    """
+    async with (
+        ThreadPool(threads=1, states=1, lua=lua, init=SHARED, time_limit=0.01) as pool,
+        asyncio.timeout(20),
+    ):
+        for _ in range(40):
+            with pytest.raises(LuaTimeLimitError):
+                await pool.submit(source)
+        await at_rest(pool)
+        assert await pool.submit("return semaphore:count()") >= 0
+        assert pool._threads is not None
+        assert not pool._threads.states[0].waiters._futures

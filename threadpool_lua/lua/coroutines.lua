@@ -28,8 +28,9 @@ local try = is_puc_51 and function(f, ...) return true, f(...) end or pcall
 -- And these, each of which only its answer may resume.
 local inner, waits = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
--- By coroutine: what is to be called if it ends while its request waits to be answered.
-local closing = setmetatable({}, { __mode = "k" })
+-- By coroutine: what is to be called if it ends while it makes a request, even if it is
+-- garbage by then.
+local closing = {}
 
 -- How far above a function that was called last of all its caller is: Lua 5.1
 -- counts the call that is gone.
@@ -127,6 +128,23 @@ local function close_all(co)
   return false, what
 end
 
+-- Sees to the requests that are left over where a limit has ended a task, wherever that was:
+-- all but those which the tasks that wait in these coroutines have made.
+local function close_lost_requests(waiting)
+  if next(closing) == nil then return end
+  local is_waiting = {}
+  for _, co in next, waiting do
+    while inner[co] do co = inner[co] end
+    is_waiting[co] = true
+  end
+  for co, close_request in next, closing do
+    if not is_waiting[co] then
+      closing[co] = nil
+      close_request()
+    end
+  end
+end
+
 if is_puc_51 then
   local NO_YIELD = "attempt to yield across metamethod/C-call boundary"
 
@@ -148,5 +166,5 @@ return {
   try = try, resume = plain_resume, close = close_all,
   -- How one is resumed whose requests are not passed on, and how what came of that is.
   begin = resume, relay = relay,
-  closing = closing, hold = hold,
+  closing = closing, close_lost_requests = close_lost_requests, hold = hold,
 }

@@ -21,6 +21,7 @@ local describe_function, build_function = functions.describe, functions.build
 local encode, encode_binary, is_plain = encoding.encode, encoding.encode_binary,
   encoding.is_plain
 local REQUEST, CANNOT_PAUSE = coroutines.REQUEST, coroutines.CANNOT_PAUSE
+local close_lost_requests = coroutines.close_lost_requests
 local plain_resume, resume, close_coroutine = coroutines.resume, coroutines.resume,
   coroutines.close
 local list, null = values.list, values.null
@@ -78,6 +79,15 @@ local function compile(slot, source, name)
   if limits then limits.interpreted(fn) end
   keep_factory(slot, fn)
 end
+
+
+---------------------------------------------------------------------------- places
+
+-- The coroutines that wait to be resumed, and the globals of their tasks, by a place:
+-- the least that Python needs to know of one. A place is given anew once its task
+-- has ended.
+local waiting, globals = {}, {}
+local free_places, free_count, last_place = {}, 0, 0
 
 
 -------------------------------------------------------------------------- outcomes
@@ -153,6 +163,7 @@ local function failure(co, err)
       if ok then chunk, line, trace = a, b, c end
     end
     if reason then
+      pcall(close_lost_requests, waiting)
       enter(_G) -- What the task has among its globals is garbage now.
       return LIMITED, reason, chunk, line, without_ours(trace)
     end
@@ -174,12 +185,6 @@ local FINISHED = {}
 local function run_all(task, ...)
   return run_all(yield(FINISHED, task(...)))
 end
-
--- The coroutines that wait to be resumed, and the globals of their tasks, by a place:
--- the least that Python needs to know of one. A place is given anew once its task
--- has ended.
-local waiting, globals = {}, {}
-local free_places, free_count, last_place = {}, 0, 0
 
 local function keep(co)
   local place = free_places[free_count]

@@ -6,7 +6,7 @@ local api = ...
 local closing, try_request, upcall = api.coroutines.closing, api.try_request, api.upcall
 local CANNOT_PAUSE = api.coroutines.CANNOT_PAUSE
 local running = coroutine.running
-local error, floor, min, setmetatable = error, math.floor, math.min, setmetatable
+local error, floor, min, next, setmetatable = error, math.floor, math.min, next, setmetatable
 local tonumber, type = tonumber, type
 
 local MOST = 2 ^ 31 -- units at a time, and seconds
@@ -24,7 +24,7 @@ function semaphore.new(n)
   local units = n and tonumber(n) or 0
   if units < 0 or units ~= units then error("no negative number", 2) end
   local self = setmetatable({}, semaphore_mt)
-  contents[self] = { units = floor(min(units, MOST)), waiting = 0, first = 1, last = 0 }
+  contents[self] = { units = floor(min(units, MOST)), queue = {}, first = 1, last = 0 }
   return self
 end
 
@@ -34,28 +34,17 @@ local function contents_of(self)
   return content
 end
 
-local function enqueue(queue)
-  last_number = last_number + 1
-  queue.waiting, queue.last = queue.waiting + 1, queue.last + 1
-  local waiter = { number = last_number, place = queue.last, has_unit = false }
-  queue[queue.last] = waiter
-  return waiter
-end
-
-local function dequeue(queue, waiter)
-  queue.waiting = queue.waiting - 1
-  queue[waiter.place] = nil
-end
-
 local function add(content, units)
-  while units > 0 and content.waiting > 0 do
-    local waiter = content[content.first]
+  local queue = content.queue
+  while units > 0 and content.first <= content.last do
+    local place = content.first
+    local waiter = queue[place]
     if waiter then
-      dequeue(content, waiter)
       waiter.has_unit, units = true, units - 1
+      queue[place] = nil
       upcall("semaphore.wake", waiter.number)
     end
-    content.first = content.first + 1
+    content.first = place + 1
   end
   content.units = content.units + units
 end
@@ -71,16 +60,22 @@ function semaphore.wait(self, seconds)
     return true
   end
   if time == 0 then return nil, "timeout" end
-  local waiter, me = enqueue(content), running()
+  last_number = last_number + 1
+  local number, place, queue, me = last_number, content.last + 1, content.queue, running()
+  local waiter = { number = number, has_unit = false }
+  -- A limit may end this anywhere. What is in the queue, or has a unit, is all that counts.
   closing[me] = function()
-    if waiter.has_unit then add(content, 1) else dequeue(content, waiter) end
-    upcall("semaphore.forget", waiter.number)
+    queue[place] = nil
+    upcall("semaphore.forget", number)
+    if waiter.has_unit then add(content, 1) end
   end
-  local could_pause, why = try_request("semaphore.wait", waiter.number, min(time, MOST))
+  content.last = place
+  queue[place] = waiter
+  local could_pause, why = try_request("semaphore.wait", number, min(time, MOST))
+  queue[place] = nil
+  upcall("semaphore.forget", number)
   closing[me] = nil
-  upcall("semaphore.forget", waiter.number)
   if waiter.has_unit then return true end
-  dequeue(content, waiter)
   if not could_pause then error(why .. CANNOT_PAUSE, 2) end
   return nil, "timeout"
 end
@@ -97,7 +92,9 @@ end
 -- Returns how many units there are, or with a minus how many wait for one.
 function semaphore.count(self)
   local content = contents_of(self)
-  return content.units - content.waiting
+  local count = content.units
+  for _ in next, content.queue do count = count - 1 end
+  return count
 end
 
 return semaphore
